@@ -1,0 +1,50 @@
+/** The contract of a skill: one turn in, events out. Skills know no platform. */
+import type { KimiError } from '../errors.ts';
+import type { Attachment, ConversationId, Sender } from '../message.ts';
+
+/** What a conversation wants answered now: one message, or several that came while the last turn ran. */
+export interface Turn {
+  /** Stable over restarts: the same messages run again have the same id. */
+  id: string;
+  conversation: ConversationId;
+  /** {@link conversation}, encoded. */
+  key: string;
+  sender: Sender;
+  /** The person behind the sender, the same on every platform they linked. */
+  person: { id: number; role: 'owner' | 'member' };
+  /** The messages, in platform order, joined by blank lines. */
+  text: string;
+  /** When the turn is a command: its name without the slash, and the rest of the line. */
+  command?: { name: string; args: string };
+  attachments: Attachment[];
+  /** Aborted by /stop and when the daemon drains. */
+  signal: AbortSignal;
+}
+
+export type SkillEvent =
+  /** More of the answer, in CommonMark. */
+  | { type: 'text'; delta: string }
+  /** The answer so far is void (its model failed); what follows replaces it. */
+  | { type: 'reset' }
+  /** Shown while there is no text yet; replaced by the answer. */
+  | { type: 'progress'; text: string }
+  /** A remark about the answer, shown below it and not remembered. */
+  | { type: 'footer'; text: string }
+  /** The turn failed; the message is what the person reads. */
+  | { type: 'error'; error: KimiError };
+
+export interface SkillCommand {
+  name: string;
+  /** One line, as /help and the platforms' menus show it. */
+  description: string;
+  /** Answered at once even while a turn of the conversation runs. */
+  immediate?: boolean;
+}
+
+export interface Skill {
+  readonly name: string;
+  /** For the dispatcher and for people: what it is for. */
+  readonly description: string;
+  readonly commands: readonly SkillCommand[];
+  run(turn: Turn): AsyncIterable<SkillEvent>;
+}
