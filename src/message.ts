@@ -85,7 +85,7 @@ export interface Outbound {
   /** The same on every attempt to send the same message: platforms that can, deduplicate by it. */
   idempotencyKey: string;
   text: string;
-  /** The message this one answers, where the platform shows that. */
+  /** The message this one answers. Platforms show it where it helps: in groups. */
   replyTo?: string;
   /** False while the text is still growing: platforms may show that by typing or a cursor. */
   final: boolean;

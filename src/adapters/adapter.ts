@@ -54,6 +54,8 @@ export interface Adapter {
   readonly rates: RateLimits;
   /** Least time between two edits of one message, in milliseconds; also the pace at which a streamed answer grows. */
   readonly editIntervalMs: number;
+  /** Whether a growing message looks different from a finished one, so that finishing it is an edit of its own. */
+  readonly marksDrafts?: boolean;
   /**
    * Connects and begins to receive. Returns at once where connecting takes long or fails for now: the adapter keeps
    * trying by itself with backoff and says how it is through {@link health}.

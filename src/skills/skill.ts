@@ -46,5 +46,7 @@ export interface Skill {
   /** For the dispatcher and for people: what it is for. */
   readonly description: string;
   readonly commands: readonly SkillCommand[];
+  /** Whether what is said belongs to the conversation and is sent to the model again. */
+  readonly conversational: boolean;
   run(turn: Turn): AsyncIterable<SkillEvent>;
 }

@@ -1,0 +1,79 @@
+/** `kimi chat`: a conversation with the running daemon, streaming. */
+import { createInterface } from 'node:readline/promises';
+import { text as readAll } from 'node:stream/consumers';
+import type { TerminalFrame } from '../control.ts';
+import { type Client, requireDaemon } from './client.ts';
+import { createScreen } from './screen.ts';
+
+export async function run(args: string[]): Promise<number> {
+  const question = args.length > 0 ? args.join(' ') : process.stdin.isTTY ? undefined : await readAll(process.stdin);
+  const client = await requireDaemon();
+  try {
+    return question === undefined ? await converse(client) : await askOnce(client, question);
+  } finally {
+    client.close();
+  }
+}
+
+/** Asks one question, prints its answer, and ends. */
+async function askOnce(client: Client, question: string): Promise<number> {
+  if (question.trim() === '') {
+    console.error('There is no question. Write one: kimi chat "What is the capital of France?"');
+    return 2;
+  }
+  const screen = createScreen(process.stdout);
+  let mine = '';
+  const answered = new Promise<void>((resolve) => {
+    const onFrame = (event: unknown) => {
+      const frame = event as TerminalFrame;
+      if (frame.type === 'received') mine ||= frame.messageId;
+      // What waited from before is not what was asked for now; it stays in the conversation.
+      if (frame.type !== 'reply' || mine === '' || Number(frame.answers ?? 0) < Number(mine)) return;
+      screen.show(frame);
+      if (frame.final) resolve();
+    };
+    client.call('chat.open', {}, onFrame).catch(() => {});
+  });
+  const stop = () => void client.call('chat.say', { text: '/stop' }).finally(() => process.exit(130));
+  process.once('SIGINT', stop);
+  await client.call('chat.say', { text: question });
+  const outcome = await Promise.race([answered.then(() => 'answered'), client.closed.then(() => 'closed')]);
+  process.removeListener('SIGINT', stop);
+  if (outcome === 'answered') return 0;
+  console.error('\nKimi stopped before it had answered. Your message is kept and will be answered when it runs again.');
+  return 1;
+}
+
+/** Talks until the input ends. */
+export async function converse(client: Client): Promise<number> {
+  const screen = createScreen(process.stdout);
+  const input = createInterface({ input: process.stdin, output: process.stdout, prompt: '› ' });
+  let writing = false;
+  client
+    .call('chat.open', {}, (event) => {
+      const frame = event as TerminalFrame;
+      if (frame.type === 'received') return;
+      if (frame.type === 'reply') {
+        writing = !frame.final;
+        screen.show(frame);
+        if (frame.final) input.prompt();
+      }
+    })
+    .catch(() => {});
+  input.on('SIGINT', () => {
+    if (writing) void client.call('chat.say', { text: '/stop' });
+    else input.close();
+  });
+  input.on('line', (line) => {
+    if (line.trim() === '') return input.prompt();
+    client.call('chat.say', { text: line }).catch((error: Error) => console.error(error.message));
+  });
+  console.log('Write, then Enter. /help lists commands, Ctrl-C ends an answer, Ctrl-D leaves.\n');
+  input.prompt();
+  const ended = new Promise<'left'>((resolve) => input.once('close', () => resolve('left')));
+  const outcome = await Promise.race([ended, client.closed.then(() => 'closed' as const)]);
+  input.close();
+  if (outcome === 'left') return 0;
+  console.error('\nKimi stopped. What you wrote is kept; start it again with `kimi start`.');
+  return 1;
+}

@@ -1,0 +1,162 @@
+/** turn → which skill? → its events → reply. The one boundary where a failure becomes words for a person. */
+import type { Adapter } from '../adapters/adapter.ts';
+import { asKimiError, KimiError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Lease } from '../memory/inbox.ts';
+import type { Store } from '../memory/store.ts';
+import { decodeConversation } from '../message.ts';
+import type { Skill, SkillCommand, Turn } from '../skills/skill.ts';
+import { reach } from '../transition.ts';
+import type { Delivery } from './outbox.ts';
+import { createReply } from './reply.ts';
+
+/** A turn that was begun so often without an end is what ends the daemon: it is put aside. */
+const MOST_ATTEMPTS = 20;
+
+export interface Dispatcher {
+  /** Every command that a skill takes. */
+  commands(): SkillCommand[];
+  command(name: string): SkillCommand | undefined;
+  /** Answers a turn and records that it was. Rejects only when the record fails. */
+  run(lease: Lease, signal: AbortSignal): Promise<void>;
+}
+
+export interface DispatcherOptions {
+  skills: readonly Skill[];
+  /** Takes what no command names. */
+  fallback: Skill;
+  store: Store;
+  delivery: Delivery;
+  /** The channel's adapter, connected or not. */
+  adapter(channel: string): Adapter | undefined;
+  log: Log;
+  now?: () => number;
+}
+
+export function createDispatcher(options: DispatcherOptions): Dispatcher {
+  const { skills, fallback, store, delivery, log, now = Date.now } = options;
+  const byCommand = new Map(
+    skills.flatMap((skill) => skill.commands.map((command) => [command.name, { skill, command }] as const)),
+  );
+
+  async function run(lease: Lease, signal: AbortSignal): Promise<void> {
+    const turn = toTurn(lease, signal);
+    const adapter = options.adapter(turn.conversation.channel);
+    if (!adapter) throw new KimiError(`no channel ${turn.conversation.channel}`, { code: 'internal' });
+    const skill = (turn.command && byCommand.get(turn.command.name)?.skill) || fallback;
+    const reply = createReply({
+      turn: lease.turn,
+      conversation: lease.conversation,
+      adapter,
+      store,
+      delivery,
+      now,
+      replyTo: lease.entries.at(-1)?.messageId ?? lease.entries[0].messageId,
+    });
+    try {
+      if (lease.attempts > MOST_ATTEMPTS) return putAside(lease, reply);
+      if (lease.lane === 'turn') reply.begin();
+      const outcome = await collect(skill, turn, (text) => reply.draft(text));
+      if (signal.reason === 'drain') {
+        store.inbox.release(lease.turn, true);
+        return;
+      }
+      if (outcome.error && outcome.error.code !== 'stopped') {
+        log.warn({ turn: lease.turn, skill: skill.name, code: outcome.error.code, err: outcome.error }, 'turn failed');
+      }
+      const at = now();
+      store.atomically(() => {
+        reply.complete(compose(outcome));
+        store.inbox.answered(lease.turn, at);
+        if (skill.conversational && outcome.text.trim() !== '') {
+          store.conversations.open(turn.key, turn.person.id, at);
+          store.conversations.append(turn.key, lease.turn, 'user', turn.text, at);
+          store.conversations.append(turn.key, lease.turn, 'assistant', outcome.text.trim(), at);
+        }
+      });
+      reach('turn.answered');
+      reply.send();
+    } finally {
+      reply.close();
+    }
+  }
+
+  function putAside(lease: Lease, reply: ReturnType<typeof createReply>): void {
+    const error = `begun ${lease.attempts - 1} times without an end`;
+    store.atomically(() => {
+      reply.complete('I could not answer this: each time I tried, I broke down. It is kept; `kimi dead` lists it.');
+      store.inbox.dead(lease.turn, error, now());
+    });
+    log.error({ turn: lease.turn }, `a message was put aside: ${error}; see \`kimi dead\``);
+    reply.send();
+  }
+
+  function toTurn(lease: Lease, signal: AbortSignal): Turn {
+    const [first] = lease.entries;
+    const conversation = decodeConversation(lease.conversation);
+    const person = store.people.ensure(conversation.channel, first.sender, 'member', now());
+    return {
+      id: lease.turn,
+      conversation,
+      key: lease.conversation,
+      sender: first.sender,
+      person: { id: person.id, role: person.role },
+      text: lease.entries.map((entry) => entry.text).join('\n\n'),
+      ...(first.command && { command: first.command }),
+      attachments: lease.entries.flatMap((entry) => entry.attachments),
+      signal,
+    };
+  }
+
+  return {
+    commands: () => [...byCommand.values()].map(({ command }) => command),
+    command: (name) => byCommand.get(name)?.command,
+    run,
+  };
+}
+
+interface Outcome {
+  text: string;
+  footers: string[];
+  error?: KimiError;
+}
+
+/** Runs the skill to its end. What it throws is an outcome like any other. */
+async function collect(skill: Skill, turn: Turn, draft: (text: string) => void): Promise<Outcome> {
+  const outcome: Outcome = { text: '', footers: [] };
+  try {
+    for await (const event of skill.run(turn)) {
+      switch (event.type) {
+        case 'text':
+          outcome.text += event.delta;
+          draft(outcome.text);
+          break;
+        case 'reset':
+          outcome.text = '';
+          break;
+        case 'progress':
+          if (outcome.text === '') draft(`_${event.text}_`);
+          break;
+        case 'footer':
+          outcome.footers.push(event.text);
+          break;
+        case 'error':
+          outcome.error = event.error;
+          break;
+      }
+    }
+  } catch (error) {
+    outcome.error = asKimiError(error);
+  }
+  if (turn.signal.aborted) outcome.error = new KimiError('Stopped.', { code: 'stopped' });
+  return outcome;
+}
+
+/** What the person reads: the answer, then what is to be said about it. */
+function compose({ text, footers, error }: Outcome): string {
+  const parts = text.trim() === '' ? [] : [text.trim()];
+  if (error) parts.push(error.code === 'stopped' ? '_Stopped._' : `⚠️ ${error.message}`);
+  else if (parts.length === 0) parts.push('_The model gave no answer. Ask again, or try another model: /model_');
+  for (const footer of footers) parts.push(`_${footer}_`);
+  return parts.join('\n\n');
+}

@@ -1,0 +1,165 @@
+/** Delivery: outbox row → limiter → adapter → record. One worker a room, so that order is kept in each. */
+import type { Adapter } from '../adapters/adapter.ts';
+import { asKimiError, type KimiError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { OutboxRow } from '../memory/outbox.ts';
+import type { Store } from '../memory/store.ts';
+import { decodeConversation, type Outbound } from '../message.ts';
+import { reach } from '../transition.ts';
+import { createLimiter, type Limiter } from './limiter.ts';
+
+/** What cannot be delivered for so long is a dead letter. */
+const GIVE_UP_MS = 24 * 3_600_000;
+const FIRST_RETRY_MS = 1_000;
+const LONGEST_RETRY_MS = 5 * 60_000;
+/** A recipient who is away is waited for; coming back ends the wait. */
+const AWAY_MS = 3_600_000;
+/** An error that nobody foresaw may be a defect of ours: it is not repeated all day. */
+const MOST_UNFORESEEN = 5;
+
+export interface Delivery {
+  /** Looks whether a room has yet to be told something. */
+  kick(room: string): void;
+  /** A channel came (back): its rooms are looked at, without waiting out their retries. */
+  attach(adapter: Adapter): void;
+  /** A channel went: its rows wait. */
+  detach(channel: string): void;
+  /** Ends after what is being sent now. */
+  close(): Promise<void>;
+}
+
+export interface DeliveryOptions {
+  store: Store;
+  log: Log;
+  now?: () => number;
+}
+
+interface Channel {
+  adapter: Adapter;
+  limiter: Limiter;
+}
+
+export function createDelivery({ store, log, now = Date.now }: DeliveryOptions): Delivery {
+  const channels = new Map<string, Channel>();
+  const workers = new Map<string, Promise<void>>();
+  const timers = new Map<string, NodeJS.Timeout>();
+  const closing = new AbortController();
+
+  function kick(room: string): void {
+    clearTimeout(timers.get(room));
+    timers.delete(room);
+    if (closing.signal.aborted || workers.has(room)) return;
+    const worker = work(room)
+      .catch((error: unknown) => {
+        if (!closing.signal.aborted) log.error({ err: error, room }, 'delivery failed');
+      })
+      .finally(() => workers.delete(room));
+    workers.set(room, worker);
+  }
+
+  /** Tells a room all that it has yet to be told. */
+  async function work(room: string): Promise<void> {
+    // Lets a burst of changes to one row become a single write.
+    await Promise.resolve();
+    for (;;) {
+      const waiting = store.outbox.next(room);
+      const channel = waiting && channels.get(decodeConversation(waiting.conversation).channel);
+      if (!waiting || !channel || closing.signal.aborted) return;
+      const wait = waiting.notBefore - now();
+      if (wait > 0) {
+        // Not a sleep within the worker: a kick must be able to end it.
+        timers.set(room, setTimeout(() => kick(room), wait).unref());
+        return;
+      }
+      await channel.limiter.acquire(room, isGroup(waiting), closing.signal);
+      // While it waited for its turn, the text may have grown or the row gone.
+      const row = store.outbox.next(room);
+      if (row) await deliver(channel, row);
+    }
+  }
+
+  async function deliver({ adapter, limiter }: Channel, row: OutboxRow): Promise<void> {
+    const outbound: Outbound = {
+      conversation: decodeConversation(row.conversation),
+      idempotencyKey: `${row.turn}:${row.seq}`,
+      text: row.text,
+      final: row.final === 1,
+      ...(row.replyTo !== null && { replyTo: row.replyTo }),
+    };
+    store.outbox.sending(row.id);
+    reach('send.begun');
+    try {
+      await show(adapter, row, outbound);
+    } catch (thrown) {
+      fail(limiter, row, asKimiError(thrown));
+    }
+  }
+
+  /** Does what brings the platform to the row's text: sends it, edits it, or takes it away. */
+  async function show(adapter: Adapter, row: OutboxRow, outbound: Outbound): Promise<void> {
+    // Closing does not cut a send short: half a send is what may come twice.
+    const signal = new AbortController().signal;
+    if (row.text === '') {
+      if (row.messageId !== null) await adapter.remove?.(outbound.conversation, row.messageId, signal);
+      store.outbox.removed(row.id);
+      return;
+    }
+    if (row.messageId === null) {
+      const { messageId } = await adapter.send(outbound, signal);
+      reach('send.done');
+      store.outbox.shown(row.id, row.version, messageId, now());
+    } else {
+      await adapter.edit?.(row.messageId, outbound, signal);
+      store.outbox.shown(row.id, row.version, row.messageId, now());
+    }
+    reach('send.recorded');
+  }
+
+  function fail(limiter: Limiter, row: OutboxRow, error: KimiError): void {
+    const later = (ms: number, state: 'queued' | 'unknown' = 'queued') =>
+      store.outbox.failed(row.id, state, error.message, now() + ms);
+    const dead = () => {
+      store.outbox.failed(row.id, 'dead', error.message, 0);
+      log.warn({ row: row.id, code: error.code, reason: error.message }, 'a reply could not be delivered; see `kimi dead`');
+    };
+    if (error.code === 'rate_limited') {
+      const ms = error.retryAfterMs ?? FIRST_RETRY_MS;
+      limiter.pause(ms, row.room);
+      return later(ms);
+    }
+    if (error.code === 'recipient_away') return later(AWAY_MS);
+    if (error.code === 'refused' && row.messageId !== null && row.final === 1) {
+      // The message that was growing is gone: the answer goes out as a new one.
+      store.outbox.resend(row.id);
+      return;
+    }
+    if (!error.retryable && error.code !== 'unauthorized' && error.code !== 'internal') return dead();
+    if (error.code === 'internal' && row.attempts + 1 >= MOST_UNFORESEEN) return dead();
+    if (now() - row.createdAt > GIVE_UP_MS) return dead();
+    const backoff = Math.min(FIRST_RETRY_MS * 2 ** row.attempts, LONGEST_RETRY_MS);
+    log.warn({ row: row.id, code: error.code, reason: error.message, inMs: backoff }, 'a reply will be sent again');
+    later(backoff, error.outcomeUnknown && row.messageId === null ? 'unknown' : 'queued');
+  }
+
+  return {
+    kick,
+    attach(adapter) {
+      channels.set(adapter.name, { adapter, limiter: createLimiter(adapter.rates, now) });
+      store.outbox.hurry(adapter.name);
+      for (const room of store.outbox.rooms()) {
+        if (decodeConversation(room).channel === adapter.name) kick(room);
+      }
+    },
+    detach: (channel) => void channels.delete(channel),
+    async close() {
+      closing.abort();
+      for (const timer of timers.values()) clearTimeout(timer);
+      await Promise.allSettled(workers.values());
+    },
+  };
+}
+
+/** Rooms where each person has a conversation of their own are groups. */
+function isGroup(row: OutboxRow): boolean {
+  return decodeConversation(row.conversation).person !== undefined;
+}

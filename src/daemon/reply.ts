@@ -1,0 +1,87 @@
+/** A reply while it grows: text → pieces → outbox, at the pace the platform bears. */
+import type { Adapter } from '../adapters/adapter.ts';
+import { roomOf } from '../memory/outbox.ts';
+import type { Store } from '../memory/store.ts';
+import { decodeConversation } from '../message.ts';
+import { reach } from '../transition.ts';
+import type { Delivery } from './outbox.ts';
+
+/** An answer that is complete sooner than this goes out in one piece instead of growing. */
+const LONGEST_FIRST_DRAFT_MS = 500;
+/** Platforms show that we are writing for about five seconds. */
+const TYPING_EVERY_MS = 4_500;
+
+export interface Reply {
+  /** Shows that an answer is coming. */
+  begin(): void;
+  /** What the reply would be if it ended now. Shown when the pace allows. */
+  draft(text: string): void;
+  /** Queues the whole reply. Call it within the transaction that ends the turn, then {@link send}. */
+  complete(text: string): void;
+  /** Lets delivery look at what was queued. */
+  send(): void;
+  /** Ends its timers. */
+  close(): void;
+}
+
+export interface ReplyOptions {
+  turn: string;
+  conversation: string;
+  adapter: Adapter;
+  store: Store;
+  delivery: Delivery;
+  /** The message that is answered; the last, where there are several. */
+  replyTo: string;
+  now?: () => number;
+}
+
+export function createReply(options: ReplyOptions): Reply {
+  const { turn, conversation, adapter, store, delivery, replyTo, now = Date.now } = options;
+  const room = roomOf(conversation);
+  let latest = '';
+  let drafted = false;
+  let pace: NodeJS.Timeout | undefined;
+  let typing: NodeJS.Timeout | undefined;
+
+  const set = (text: string, final: boolean) =>
+    store.outbox.set(turn, conversation, adapter.split(text), {
+      final,
+      now: now(),
+      marksDrafts: adapter.marksDrafts ?? false,
+      replyTo,
+    });
+
+  function showDraft(): void {
+    clearInterval(typing);
+    pace = undefined;
+    store.atomically(() => set(latest, false));
+    reach('draft.queued');
+    delivery.kick(room);
+  }
+
+  function close(): void {
+    clearInterval(typing);
+    clearTimeout(pace);
+  }
+
+  return {
+    begin() {
+      const show = () => void adapter.typing?.(decodeConversation(conversation));
+      show();
+      typing = setInterval(show, TYPING_EVERY_MS);
+    },
+    draft(text) {
+      latest = text;
+      if (pace !== undefined || text.trim() === '') return;
+      const wait = drafted ? adapter.editIntervalMs : Math.min(adapter.editIntervalMs, LONGEST_FIRST_DRAFT_MS);
+      drafted = true;
+      pace = setTimeout(showDraft, wait);
+    },
+    complete(text) {
+      close();
+      set(text, true);
+    },
+    send: () => delivery.kick(room),
+    close,
+  };
+}
