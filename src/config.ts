@@ -1,9 +1,21 @@
-/** The configuration: one schema, loaded from YAML, secrets resolved, validated, frozen. */
+/** The configuration's schema and type. src/config/ loads it from YAML, resolves secrets, watches it. */
 import { z } from 'zod';
 
 const seconds = (fallback: number) => z.number().positive().max(86_400).default(fallback);
 
-/** Every key there is. Descriptions become the JSON Schema's, for editors. */
+/** An address without a trailing slash, so that paths can be appended. */
+const address = (fallback: string) =>
+  z
+    .url({ protocol: /^https?$/ })
+    .overwrite((url) => url.replace(/\/+$/, ''))
+    .default(fallback);
+
+/** A value that never belongs in a log. `writeOnly` is JSON Schema's word for it, and what marks it for redaction. */
+const secret = (description: string) => z.string().optional().describe(description).meta({ writeOnly: true });
+
+const chatModel = z.string().regex(/^(auto|[a-z0-9-]+\/\S+)$/);
+
+/** Every key there is. Descriptions become the JSON Schema's, for editors, and end the errors about a value. */
 export const configSchema = z.strictObject({
   assistant: z
     .strictObject({
@@ -18,10 +30,14 @@ export const configSchema = z.strictObject({
   models: z
     .strictObject({
       chat: z
-        .union([z.string(), z.array(z.string()).min(1)])
+        .union([chatModel, z.array(chatModel).min(1)])
         .default('auto')
-        .describe('auto, provider/model, or a list that is tried in order'),
-      embedding: z.string().default('auto').describe('auto, none, or provider/model'),
+        .describe('auto, provider/model, or a list of these that is tried in order'),
+      embedding: z
+        .string()
+        .regex(/^(auto|none|[a-z0-9-]+\/\S+)$/)
+        .default('auto')
+        .describe('auto, none, or provider/model'),
       concurrency: z
         .number()
         .int()
@@ -35,13 +51,18 @@ export const configSchema = z.strictObject({
         .strictObject({
           ollama: z
             .strictObject({
-              baseUrl: z.url().default('http://127.0.0.1:11434'),
-              keepAlive: z.string().default('30m').describe('How long Ollama keeps a model loaded after use'),
+              baseUrl: address('http://127.0.0.1:11434').describe('Where Ollama answers'),
+              keepAlive: z
+                .string()
+                // Go's durations, which is what Ollama parses: a unit is required.
+                .regex(/^-?(\d+(\.\d+)?(ms|s|m|h))+$/)
+                .default('30m')
+                .describe('How long Ollama keeps a model loaded after use: 90s, 30m, 1h30m; -1m is for ever'),
             })
             .prefault({}),
           embedded: z
             .strictObject({
-              path: z.string().default('~/.kimi/models').describe('Folder of GGUF files'),
+              path: z.string().min(1).default('~/.kimi/models').describe('Folder of GGUF files'),
               download: z
                 .enum(['starter', 'never'])
                 .default('starter')
@@ -50,7 +71,7 @@ export const configSchema = z.strictObject({
                 'How long the model process stays after its last answer',
               ),
               threads: z.number().int().min(1).optional().describe('Default: the cores this process may use'),
-              gpu: z.boolean().default(true),
+              gpu: z.boolean().default(true).describe('Whether a GPU is used where there is one'),
             })
             .prefault({}),
         })
@@ -61,8 +82,10 @@ export const configSchema = z.strictObject({
     .strictObject({
       telegram: z
         .strictObject({
-          token: z.string().optional().describe('From @BotFather; absent or empty: the channel is off'),
-          apiRoot: z.url().default('https://api.telegram.org'),
+          token: secret('From @BotFather; absent or empty: the channel is off'),
+          apiRoot: address('https://api.telegram.org').describe(
+            'Another one for a self-hosted Bot API server',
+          ),
         })
         .prefault({}),
     })
@@ -73,15 +96,31 @@ export const configSchema = z.strictObject({
         .enum(['pairing', 'allowlist', 'open'])
         .default('pairing')
         .describe('What happens to people who are not known yet'),
-      allow: z.array(z.string()).default([]).describe('People let in without pairing: telegram:1001'),
+      allow: z
+        .array(
+          z
+            .string()
+            .regex(/^[a-z0-9-]+:\S+$/)
+            .describe('channel:id, such as telegram:1001'),
+        )
+        .default([])
+        .describe('People let in without pairing: telegram:1001'),
     })
     .prefault({}),
   log: z
     .strictObject({
-      level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+      level: z
+        .enum(['debug', 'info', 'warn', 'error', 'silent'])
+        .default('info')
+        .describe('How much the daemon writes to its log'),
     })
     .prefault({}),
 });
 
 /** The validated configuration, frozen all the way down. */
 export type Config = z.infer<typeof configSchema>;
+
+/** The schema as JSON Schema (draft 2020-12), as a file may be written: everything is optional. */
+export function configJsonSchema(): z.core.JSONSchema.BaseSchema {
+  return z.toJSONSchema(configSchema, { io: 'input' });
+}
