@@ -1,8 +1,8 @@
 /** The daemon's socket: where it is and what is said on it. One JSON object a line, both ways. */
 import { createHash } from 'node:crypto';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Socket } from 'node:net';
 import type { ChannelHealth } from './adapters/adapter.ts';
 import type { ModelStatus } from './models/registry.ts';
 

@@ -50,11 +50,23 @@ export function createTerminal(onPresent: () => void): Terminal {
     },
     split: (text) => [text],
     async send({ conversation, idempotencyKey, text, final, replyTo }) {
-      broadcast(conversation, { type: 'reply', id: idempotencyKey, text, final, ...(replyTo && { answers: replyTo }) });
+      broadcast(conversation, {
+        type: 'reply',
+        id: idempotencyKey,
+        text,
+        final,
+        ...(replyTo && { answers: replyTo }),
+      });
       return { messageId: idempotencyKey };
     },
     async edit(messageId, { conversation, text, final, replyTo }) {
-      broadcast(conversation, { type: 'reply', id: messageId, text, final, ...(replyTo && { answers: replyTo }) });
+      broadcast(conversation, {
+        type: 'reply',
+        id: messageId,
+        text,
+        final,
+        ...(replyTo && { answers: replyTo }),
+      });
     },
     async remove(conversation, messageId) {
       broadcast(conversation, { type: 'removed', id: messageId });
@@ -74,7 +86,8 @@ export function createTerminal(onPresent: () => void): Terminal {
       onPresent();
       return {
         async say(text) {
-          if (!receive) throw new KimiError('Kimi is shutting down. Start it again: `kimi start`.', { code: 'stopped' });
+          if (!receive)
+            throw new KimiError('Kimi is shutting down. Start it again: `kimi start`.', { code: 'stopped' });
           const { username } = userInfo();
           const inbound: Inbound = {
             conversation: { channel: 'terminal', account: 'local', chat: name },

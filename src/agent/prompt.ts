@@ -58,7 +58,12 @@ export function buildPrompt(input: PromptInput): Prompt {
  */
 function systemPrompt({ model, assistant, channel, now }: PromptInput): string {
   if (model.profile.systemPrompt === 'minimal') return '';
-  const date = now.toLocaleDateString('en', { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
+  const date = now.toLocaleDateString('en', {
+    weekday: 'long',
+    day: 'numeric',
+    month: 'long',
+    year: 'numeric',
+  });
   const lines = [
     `You are ${assistant.name}, a helpful assistant. You run on the user's own machine and talk with them on ${channel}. Today is ${date}.`,
     'Answer in the language of the message: directly, briefly and correctly. Use Markdown where it helps. When you do not know something, say so instead of guessing.',
@@ -72,6 +77,9 @@ function systemPrompt({ model, assistant, channel, now }: PromptInput): string {
   return lines.join('\n');
 }
 
-function toMessage({ role, content }: StoredMessage | { role: StoredMessage['role']; content: string }): LanguageModelV3Message {
+function toMessage({
+  role,
+  content,
+}: StoredMessage | { role: StoredMessage['role']; content: string }): LanguageModelV3Message {
   return { role, content: [{ type: 'text', text: content }] };
 }

@@ -6,7 +6,8 @@ import { type Client, requireDaemon } from './client.ts';
 import { createScreen } from './screen.ts';
 
 export async function run(args: string[]): Promise<number> {
-  const question = args.length > 0 ? args.join(' ') : process.stdin.isTTY ? undefined : await readAll(process.stdin);
+  const question =
+    args.length > 0 ? args.join(' ') : process.stdin.isTTY ? undefined : await readAll(process.stdin);
   const client = await requireDaemon();
   try {
     return question === undefined ? await converse(client) : await askOnce(client, question);
@@ -40,7 +41,9 @@ async function askOnce(client: Client, question: string): Promise<number> {
   const outcome = await Promise.race([answered.then(() => 'answered'), client.closed.then(() => 'closed')]);
   process.removeListener('SIGINT', stop);
   if (outcome === 'answered') return 0;
-  console.error('\nKimi stopped before it had answered. Your message is kept and will be answered when it runs again.');
+  console.error(
+    '\nKimi stopped before it had answered. Your message is kept and will be answered when it runs again.',
+  );
   return 1;
 }
 

@@ -1,8 +1,8 @@
 /** The CLI's end of the daemon's socket. */
 import { connect, type Socket } from 'node:net';
+import { homePath } from '../config/home.ts';
 import { type ControlResponse, readLines, socketPath, writeLine } from '../control.ts';
 import { type ErrorCode, KimiError } from '../errors.ts';
-import { homePath } from '../config/home.ts';
 
 export interface Client {
   /** Asks for an operation. `onEvent` gets what comes before the result. Rejects with the daemon's own error. */
@@ -22,7 +22,9 @@ export async function connectDaemon(home = homePath()): Promise<Client | undefin
 export async function requireDaemon(): Promise<Client> {
   const client = await connectDaemon();
   if (client) return client;
-  throw new KimiError('Kimi is not running. Start it: `kimi start` (or `npm start` in its folder).', { code: 'not_running' });
+  throw new KimiError('Kimi is not running. Start it: `kimi start` (or `npm start` in its folder).', {
+    code: 'not_running',
+  });
 }
 
 /** Asks the daemon once and leaves; undefined when none runs. */
@@ -70,7 +72,11 @@ function createClient(socket: Socket): Client {
     socket.on('error', () => socket.destroy());
     socket.once('close', () => {
       for (const call of waiting.values()) {
-        call.reject(new KimiError('Kimi stopped while it worked on this. `kimi status` tells how it is.', { code: 'not_running' }));
+        call.reject(
+          new KimiError('Kimi stopped while it worked on this. `kimi status` tells how it is.', {
+            code: 'not_running',
+          }),
+        );
       }
       waiting.clear();
       resolve();

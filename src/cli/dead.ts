@@ -5,7 +5,11 @@ import { operate } from './operate.ts';
 export async function run([action, box, id]: string[]): Promise<number> {
   if (action === 'retry' && (box === 'inbox' || box === 'outbox') && id) {
     const { retried } = await operate<{ retried: boolean }>('dead.retry', { box, id });
-    console.log(retried ? `${box} ${id} is tried again.` : `There is no dead letter ${box} ${id}. \`kimi dead\` lists them.`);
+    console.log(
+      retried
+        ? `${box} ${id} is tried again.`
+        : `There is no dead letter ${box} ${id}. \`kimi dead\` lists them.`,
+    );
     return retried ? 0 : 1;
   }
   if (action !== undefined && action !== 'list') {

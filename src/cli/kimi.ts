@@ -10,13 +10,22 @@ const commands: Record<string, { about: string; load(): Promise<Command> }> = {
   stop: { about: 'End the running daemon', load: () => import('./stop.ts') },
   chat: { about: 'Talk to it: kimi chat ["question"]', load: () => import('./chat.ts') },
   status: { about: 'How it is: kimi status [--json]', load: () => import('./status.ts') },
-  doctor: { about: 'Check the installation; each failing line says what to do', load: () => import('./doctor.ts') },
+  doctor: {
+    about: 'Check the installation; each failing line says what to do',
+    load: () => import('./doctor.ts'),
+  },
   pair: { about: 'Who waits to be let in; kimi pair approve CODE', load: () => import('./pair.ts') },
   models: { about: 'kimi models list | pull NAME | use NAME', load: () => import('./models.ts') },
   config: { about: 'kimi config check | schema', load: () => import('./config.ts') },
   trace: { about: 'The life of one message: kimi trace MESSAGE-ID', load: () => import('./trace.ts') },
-  dead: { about: 'What could not be answered or delivered; kimi dead retry inbox|outbox ID', load: () => import('./dead.ts') },
-  service: { about: 'Run it always: kimi service install | uninstall | status', load: () => import('./service.ts') },
+  dead: {
+    about: 'What could not be answered or delivered; kimi dead retry inbox|outbox ID',
+    load: () => import('./dead.ts'),
+  },
+  service: {
+    about: 'Run it always: kimi service install | uninstall | status',
+    load: () => import('./service.ts'),
+  },
 };
 
 const [name, ...args] = process.argv.slice(2);

@@ -5,7 +5,9 @@ import { operate } from './operate.ts';
 
 export async function run([id]: string[]): Promise<number> {
   if (!id) {
-    console.error("Use: kimi trace MESSAGE-ID (the platform's id of a message, or its number in `kimi dead`)");
+    console.error(
+      "Use: kimi trace MESSAGE-ID (the platform's id of a message, or its number in `kimi dead`)",
+    );
     return 2;
   }
   const { received, sent } = await operate<{ received: InboxTrace[]; sent: OutboxTrace[] }>('trace', { id });
@@ -14,7 +16,8 @@ export async function run([id]: string[]): Promise<number> {
     return 1;
   }
   const lines = [...received.flatMap(describeReceived), ...sent.flatMap(describeSent)];
-  for (const { at, what } of lines.sort((a, b) => a.at - b.at)) console.log(`${new Date(at).toISOString()}  ${what}`);
+  for (const { at, what } of lines.sort((a, b) => a.at - b.at))
+    console.log(`${new Date(at).toISOString()}  ${what}`);
   return 0;
 }
 
@@ -29,7 +32,10 @@ function describeReceived(message: InboxTrace): Line[] {
     { at: message.receivedAt, what: `inbox ${message.id}: received in ${message.conversation}` },
   ];
   if (message.leasedAt !== null) {
-    lines.push({ at: message.leasedAt, what: `inbox ${message.id}: taken as turn ${message.turn}, attempt ${message.attempts}` });
+    lines.push({
+      at: message.leasedAt,
+      what: `inbox ${message.id}: taken as turn ${message.turn}, attempt ${message.attempts}`,
+    });
   }
   if (message.answeredAt !== null) {
     const why = message.error ? `: ${message.error}` : '';
@@ -39,8 +45,15 @@ function describeReceived(message: InboxTrace): Line[] {
 }
 
 function describeSent(row: OutboxTrace): Line[] {
-  const lines: Line[] = [{ at: row.createdAt, what: `outbox ${row.id}: part ${row.seq + 1} of the reply began` }];
-  if (row.sentAt !== null) lines.push({ at: row.sentAt, what: `outbox ${row.id}: ${row.state} as ${row.messageId}` });
-  else lines.push({ at: row.createdAt, what: `outbox ${row.id}: ${row.state}${row.error ? `: ${row.error}` : ''}` });
+  const lines: Line[] = [
+    { at: row.createdAt, what: `outbox ${row.id}: part ${row.seq + 1} of the reply began` },
+  ];
+  if (row.sentAt !== null)
+    lines.push({ at: row.sentAt, what: `outbox ${row.id}: ${row.state} as ${row.messageId}` });
+  else
+    lines.push({
+      at: row.createdAt,
+      what: `outbox ${row.id}: ${row.state}${row.error ? `: ${row.error}` : ''}`,
+    });
   return lines;
 }

@@ -18,7 +18,8 @@ export function createAccess(options: { config: () => Config; people: People }):
       const { sender } = inbound;
       const { policy, allow } = config().access;
       // Whoever can open the terminal's socket is the user the daemon runs as.
-      if (channel === 'terminal') return { admitted: true, person: people.ensure(channel, sender, 'owner', now) };
+      if (channel === 'terminal')
+        return { admitted: true, person: people.ensure(channel, sender, 'owner', now) };
       const known = people.find(channel, sender.id);
       if (known?.pairedAt || policy === 'open' || allow.includes(`${channel}:${sender.id}`)) {
         return { admitted: true, person: people.ensure(channel, sender, 'member', now) };

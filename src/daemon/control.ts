@@ -6,7 +6,11 @@ import { asKimiError, KimiError } from '../errors.ts';
 import type { Log } from '../log.ts';
 
 /** What a request is answered by. `emit` sends an event before the result; `signal` aborts when the client leaves. */
-export type Operation = (params: Record<string, unknown>, emit: (event: unknown) => void, signal: AbortSignal) => unknown;
+export type Operation = (
+  params: Record<string, unknown>,
+  emit: (event: unknown) => void,
+  signal: AbortSignal,
+) => unknown;
 
 /** By the method's name. */
 export type Operations = Readonly<Record<string, Operation>>;
@@ -23,9 +27,12 @@ export interface Control {
 export async function startControl(home: string, operations: Operations, log: Log): Promise<Control> {
   const path = socketPath(home);
   if (await answers(path)) {
-    throw new KimiError(`Kimi is running already with this home (${home}). \`kimi status\` tells more, \`kimi stop\` ends it.`, {
-      code: 'already_running',
-    });
+    throw new KimiError(
+      `Kimi is running already with this home (${home}). \`kimi status\` tells more, \`kimi stop\` ends it.`,
+      {
+        code: 'already_running',
+      },
+    );
   }
   rmSync(path, { force: true });
   const sockets = new Set<Socket>();
@@ -75,9 +82,12 @@ async function answer(
   try {
     const operation = Object.hasOwn(operations, method) ? operations[method] : undefined;
     if (!operation) {
-      throw new KimiError(`The running Kimi does not know "${method}". Restart it, so that it is as new as this command.`, {
-        code: 'not_found',
-      });
+      throw new KimiError(
+        `The running Kimi does not know "${method}". Restart it, so that it is as new as this command.`,
+        {
+          code: 'not_found',
+        },
+      );
     }
     const given = typeof params === 'object' && params !== null ? (params as Record<string, unknown>) : {};
     respond({ id, result: (await operation(given, (event) => respond({ id, event }), signal)) ?? null });

@@ -62,7 +62,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         return;
       }
       if (outcome.error && outcome.error.code !== 'stopped') {
-        log.warn({ turn: lease.turn, skill: skill.name, code: outcome.error.code, err: outcome.error }, 'turn failed');
+        log.warn(
+          { turn: lease.turn, skill: skill.name, code: outcome.error.code, err: outcome.error },
+          'turn failed',
+        );
       }
       const at = now();
       store.atomically(() => {
@@ -84,7 +87,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   function putAside(lease: Lease, reply: ReturnType<typeof createReply>): void {
     const error = `begun ${lease.attempts - 1} times without an end`;
     store.atomically(() => {
-      reply.complete('I could not answer this: each time I tried, I broke down. It is kept; `kimi dead` lists it.');
+      reply.complete(
+        'I could not answer this: each time I tried, I broke down. It is kept; `kimi dead` lists it.',
+      );
       store.inbox.dead(lease.turn, error, now());
     });
     log.error({ turn: lease.turn }, `a message was put aside: ${error}; see \`kimi dead\``);
@@ -156,7 +161,8 @@ async function collect(skill: Skill, turn: Turn, draft: (text: string) => void):
 function compose({ text, footers, error }: Outcome): string {
   const parts = text.trim() === '' ? [] : [text.trim()];
   if (error) parts.push(error.code === 'stopped' ? '_Stopped._' : `⚠️ ${error.message}`);
-  else if (parts.length === 0) parts.push('_The model gave no answer. Ask again, or try another model: /model_');
+  else if (parts.length === 0)
+    parts.push('_The model gave no answer. Ask again, or try another model: /model_');
   for (const footer of footers) parts.push(`_${footer}_`);
   return parts.join('\n\n');
 }

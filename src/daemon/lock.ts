@@ -16,10 +16,13 @@ export function lockHome(home: string): { release(): void } {
   } catch (error) {
     database.close();
     if (error instanceof Sqlite.SqliteError && error.code === 'SQLITE_BUSY') {
-      throw new KimiError(`Kimi is running already with this home (${home}). \`kimi status\` tells more, \`kimi stop\` ends it.`, {
-        code: 'already_running',
-        cause: error,
-      });
+      throw new KimiError(
+        `Kimi is running already with this home (${home}). \`kimi status\` tells more, \`kimi stop\` ends it.`,
+        {
+          code: 'already_running',
+          cause: error,
+        },
+      );
     }
     throw error;
   }

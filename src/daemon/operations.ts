@@ -1,7 +1,10 @@
-/** What the CLI can ask for that needs stored data alone. With a daemon it does them, else the CLI's own process. */
+/** What the CLI can ask for. What needs stored data alone, the CLI does in its own process where no daemon runs. */
+import type { Terminal } from '../adapters/terminal.ts';
+import type { StatusReport } from '../control.ts';
 import { KimiError } from '../errors.ts';
 import { roomOf } from '../memory/outbox.ts';
 import type { Store } from '../memory/store.ts';
+import type { Models } from '../models/registry.ts';
 import type { Operations } from './control.ts';
 
 export interface OperationsOptions {
@@ -12,7 +15,12 @@ export interface OperationsOptions {
   now?: () => number;
 }
 
-export function createStoreOperations({ store, onReceived, onQueued, now = Date.now }: OperationsOptions): Operations {
+export function createStoreOperations({
+  store,
+  onReceived,
+  onQueued,
+  now = Date.now,
+}: OperationsOptions): Operations {
   return {
     'pair.list': () => store.people.pendingPairings(now()),
 
@@ -53,7 +61,10 @@ export function createStoreOperations({ store, onReceived, onQueued, now = Date.
       const wanted = text(id, 'id');
       const received = store.inbox.trace(wanted);
       const turns = [...new Set(received.map(({ turn }) => turn).filter((turn) => turn !== null))];
-      const sent = turns.length > 0 ? turns.flatMap((turn) => store.outbox.trace(turn, wanted)) : store.outbox.trace(wanted, wanted);
+      const sent =
+        turns.length > 0
+          ? turns.flatMap((turn) => store.outbox.trace(turn, wanted))
+          : store.outbox.trace(wanted, wanted);
       return { received, sent };
     },
   };
@@ -62,4 +73,50 @@ export function createStoreOperations({ store, onReceived, onQueued, now = Date.
 function text(value: unknown, name: string): string {
   if (typeof value === 'string' && value !== '') return value;
   throw new KimiError(`"${name}" is missing.`, { code: 'invalid_argument' });
+}
+
+export interface DaemonOperationsOptions {
+  status(): Promise<StatusReport>;
+  terminal: Terminal;
+  models: Models;
+  stop(): void;
+}
+
+/** What only a running daemon can do. */
+export function createDaemonOperations({
+  status,
+  terminal,
+  models,
+  stop,
+}: DaemonOperationsOptions): Operations {
+  /** By the connection's signal, which is the same for all its requests. */
+  const open = new WeakMap<AbortSignal, ReturnType<Terminal['attach']>>();
+  return {
+    status: () => status(),
+
+    // The two are one connection: what is said is said in the conversation that the client has open.
+    'chat.open': ({ conversation }, emit, signal) => {
+      const client = terminal.attach(typeof conversation === 'string' ? conversation : 'main', {
+        show: emit,
+      });
+      open.set(signal, client);
+      return new Promise<void>((resolve) => {
+        signal.addEventListener('abort', () => {
+          client.detach();
+          resolve();
+        });
+      });
+    },
+
+    'chat.say': async ({ text: said }, _emit, signal) => {
+      const client = open.get(signal);
+      if (!client) throw new KimiError('Open a conversation first: chat.open.', { code: 'invalid_argument' });
+      await client.say(text(said, 'text'));
+    },
+
+    'models.list': () => models.list(),
+    'models.pull': async ({ name }, emit, signal) => await models.pull(text(name, 'name'), emit, signal),
+
+    stop: () => stop(),
+  };
 }

@@ -7,15 +7,7 @@ import type { Store } from '../memory/store.ts';
 import { decodeConversation, type Outbound } from '../message.ts';
 import { reach } from '../transition.ts';
 import { createLimiter, type Limiter } from './limiter.ts';
-
-/** What cannot be delivered for so long is a dead letter. */
-const GIVE_UP_MS = 24 * 3_600_000;
-const FIRST_RETRY_MS = 1_000;
-const LONGEST_RETRY_MS = 5 * 60_000;
-/** A recipient who is away is waited for; coming back ends the wait. */
-const AWAY_MS = 3_600_000;
-/** An error that nobody foresaw may be a defect of ours: it is not repeated all day. */
-const MOST_UNFORESEEN = 5;
+import { fateOf } from './retry.ts';
 
 export interface Delivery {
   /** Looks whether a room has yet to be told something. */
@@ -24,8 +16,8 @@ export interface Delivery {
   attach(adapter: Adapter): void;
   /** A channel went: its rows wait. */
   detach(channel: string): void;
-  /** Ends after what is being sent now. */
-  close(): Promise<void>;
+  /** Delivers for up to `ms` what can be delivered now, then ends after what is being sent. */
+  close(ms: number): Promise<void>;
 }
 
 export interface DeliveryOptions {
@@ -116,29 +108,16 @@ export function createDelivery({ store, log, now = Date.now }: DeliveryOptions):
   }
 
   function fail(limiter: Limiter, row: OutboxRow, error: KimiError): void {
-    const later = (ms: number, state: 'queued' | 'unknown' = 'queued') =>
-      store.outbox.failed(row.id, state, error.message, now() + ms);
-    const dead = () => {
-      store.outbox.failed(row.id, 'dead', error.message, 0);
-      log.warn({ row: row.id, code: error.code, reason: error.message }, 'a reply could not be delivered; see `kimi dead`');
-    };
-    if (error.code === 'rate_limited') {
-      const ms = error.retryAfterMs ?? FIRST_RETRY_MS;
-      limiter.pause(ms, row.room);
-      return later(ms);
-    }
-    if (error.code === 'recipient_away') return later(AWAY_MS);
-    if (error.code === 'refused' && row.messageId !== null && row.final === 1) {
-      // The message that was growing is gone: the answer goes out as a new one.
+    const fate = fateOf(row, error, now());
+    log.warn({ row: row.id, code: error.code, reason: error.message, fate }, 'a reply was not delivered');
+    if (fate.state === 'resend') {
       store.outbox.resend(row.id);
-      return;
+    } else if (fate.state === 'dead') {
+      store.outbox.failed(row.id, 'dead', error.message, 0);
+    } else {
+      if (error.code === 'rate_limited') limiter.pause(fate.afterMs, row.room);
+      store.outbox.failed(row.id, fate.state, error.message, now() + fate.afterMs);
     }
-    if (!error.retryable && error.code !== 'unauthorized' && error.code !== 'internal') return dead();
-    if (error.code === 'internal' && row.attempts + 1 >= MOST_UNFORESEEN) return dead();
-    if (now() - row.createdAt > GIVE_UP_MS) return dead();
-    const backoff = Math.min(FIRST_RETRY_MS * 2 ** row.attempts, LONGEST_RETRY_MS);
-    log.warn({ row: row.id, code: error.code, reason: error.message, inMs: backoff }, 'a reply will be sent again');
-    later(backoff, error.outcomeUnknown && row.messageId === null ? 'unknown' : 'queued');
   }
 
   return {
@@ -151,10 +130,12 @@ export function createDelivery({ store, log, now = Date.now }: DeliveryOptions):
       }
     },
     detach: (channel) => void channels.delete(channel),
-    async close() {
-      closing.abort();
-      for (const timer of timers.values()) clearTimeout(timer);
+    async close(ms) {
+      const timer = setTimeout(() => closing.abort(), ms);
       await Promise.allSettled(workers.values());
+      clearTimeout(timer);
+      closing.abort();
+      for (const retry of timers.values()) clearTimeout(retry);
     },
   };
 }

@@ -73,7 +73,9 @@ export function createReply(options: ReplyOptions): Reply {
     draft(text) {
       latest = text;
       if (pace !== undefined || text.trim() === '') return;
-      const wait = drafted ? adapter.editIntervalMs : Math.min(adapter.editIntervalMs, LONGEST_FIRST_DRAFT_MS);
+      const wait = drafted
+        ? adapter.editIntervalMs
+        : Math.min(adapter.editIntervalMs, LONGEST_FIRST_DRAFT_MS);
       drafted = true;
       pace = setTimeout(showDraft, wait);
     },

@@ -37,7 +37,10 @@ export function createRouter(options: RouterOptions): Receive {
       if (!added) return 'duplicate';
       if (admission.admitted) return 'received';
       if (admission.reply === undefined) return 'ignored';
-      store.outbox.set(`refused:${key}:${inbound.messageId}`, key, [admission.reply], { final: true, now: at });
+      store.outbox.set(`refused:${key}:${inbound.messageId}`, key, [admission.reply], {
+        final: true,
+        now: at,
+      });
       return 'refused';
     });
     log.debug({ conversation: key, message: inbound.messageId, outcome }, 'message');

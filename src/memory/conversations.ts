@@ -51,7 +51,8 @@ export function createConversations(database: Database) {
       return get.get(key) as Conversation;
     },
     /** What was said since /new or the last summary, oldest first. */
-    history: (conversation: Conversation) => history.all(conversation.key, conversation.historyFrom, MOST_HISTORY),
+    history: (conversation: Conversation) =>
+      history.all(conversation.key, conversation.historyFrom, MOST_HISTORY),
     append: (key: string, turn: string, role: StoredMessage['role'], content: string, now: number): void =>
       void append.run(key, turn, role, content, now),
     /** Begins anew: what was said stays stored but is no longer sent to the model. */

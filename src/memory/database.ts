@@ -41,7 +41,9 @@ export function openDatabase(path: string, migrations: readonly Migration[] = kn
 }
 
 function migrate(database: Database, path: string, migrations: readonly Migration[]): void {
-  database.exec('CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT');
+  database.exec(
+    'CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT',
+  );
   const applied = new Set(database.prepare<[], string>('SELECT name FROM migrations').pluck().all());
   const names = new Set(migrations.map((migration) => migration.name));
   const newer = [...applied].filter((name) => !names.has(name));

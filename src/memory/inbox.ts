@@ -164,7 +164,8 @@ export function createInbox(database: Database) {
     recover: (): void => void giveBackAll.run(),
     /** Conversations in which something waits. */
     open: () => open.all(),
-    counts: (): Record<string, number> => Object.fromEntries(counts.all().map((row) => [row.state, row.count])),
+    counts: (): Record<string, number> =>
+      Object.fromEntries(counts.all().map((row) => [row.state, row.count])),
     deadLetters: () => dead.all(),
     /** Puts a dead letter back; returns whose turn it now is. */
     retry: (id: number) => retry.get(id),

@@ -53,7 +53,9 @@ const COLUMNS = `id, turn, seq, room, conversation, reply_to AS replyTo, text, f
   shown_version AS shownVersion, state, message_id AS messageId, attempts, not_before AS notBefore, created_at AS createdAt`;
 
 export function createOutbox(database: Database) {
-  const ofTurn = database.prepare<[string], OutboxRow>(`SELECT ${COLUMNS} FROM outbox WHERE turn = ? ORDER BY seq`);
+  const ofTurn = database.prepare<[string], OutboxRow>(
+    `SELECT ${COLUMNS} FROM outbox WHERE turn = ? ORDER BY seq`,
+  );
   const insert = database.prepare(`
     INSERT INTO outbox (turn, seq, channel, account, room, conversation, reply_to, text, final, state, created_at)
     VALUES (@turn, @seq, @channel, @account, @room, @conversation, @replyTo, @text, @final, 'queued', @now)`);
@@ -63,10 +65,14 @@ export function createOutbox(database: Database) {
       state = CASE state WHEN 'sending' THEN 'sending' ELSE 'queued' END
     WHERE id = @id`);
   const finalise = database.prepare('UPDATE outbox SET final = @final, text = @text WHERE id = @id');
-  const drop = database.prepare(`DELETE FROM outbox WHERE id = ? AND message_id IS NULL AND state = 'queued'`);
+  const drop = database.prepare(
+    `DELETE FROM outbox WHERE id = ? AND message_id IS NULL AND state = 'queued'`,
+  );
   const next = database.prepare<[string], OutboxRow>(`
     SELECT ${COLUMNS} FROM outbox WHERE room = ? AND state IN ('queued', 'sending', 'unknown') ORDER BY id LIMIT 1`);
-  const sending = database.prepare(`UPDATE outbox SET state = 'sending', attempts = attempts + 1 WHERE id = ?`);
+  const sending = database.prepare(
+    `UPDATE outbox SET state = 'sending', attempts = attempts + 1 WHERE id = ?`,
+  );
   const shown = database.prepare(`
     UPDATE outbox SET shown_version = @version, message_id = @messageId, error = NULL, sent_at = @now, attempts = 0,
       state = CASE WHEN version = @version THEN 'sent' ELSE 'queued' END
@@ -118,7 +124,18 @@ export function createOutbox(database: Database) {
         if (!row) {
           const room = roomOf(conversation);
           const replyTo = seq === 0 ? (options.replyTo ?? null) : null;
-          insert.run({ turn, seq, channel, account, room, conversation, replyTo, text, final, now: options.now });
+          insert.run({
+            turn,
+            seq,
+            channel,
+            account,
+            room,
+            conversation,
+            replyTo,
+            text,
+            final,
+            now: options.now,
+          });
         } else if (row.text !== text) {
           change.run({ id: row.id, text, final });
         } else if (row.final !== final) {
@@ -146,7 +163,8 @@ export function createOutbox(database: Database) {
     recover: (): void => void recover.run(),
     /** Rooms that have yet to be told something. */
     rooms: () => rooms.all(),
-    counts: (): Record<string, number> => Object.fromEntries(counts.all().map((row) => [row.state, row.count])),
+    counts: (): Record<string, number> =>
+      Object.fromEntries(counts.all().map((row) => [row.state, row.count])),
     deadLetters: () => dead.all(),
     /** Puts a dead letter back; returns its room. */
     retry: (id: number) => retry.get(id),

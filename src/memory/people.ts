@@ -65,16 +65,18 @@ export function createPeople(database: Database) {
   const dropPairing = database.prepare('DELETE FROM pairings WHERE code = ?');
 
   /** Makes the person behind a platform account, or returns the one that is there. */
-  const ensure = database.transaction((channel: string, sender: Sender, role: Person['role'], now: number): Identity => {
-    const there = find.get(channel, sender.id);
-    if (there) {
-      if (there.name !== sender.name) rename.run(sender.name, channel, sender.id);
-      return there;
-    }
-    const person = addPerson.get(role, now);
-    addIdentity.run(channel, sender.id, person, sender.name, null);
-    return { id: person as number, role, name: sender.name, pairedAt: null };
-  });
+  const ensure = database.transaction(
+    (channel: string, sender: Sender, role: Person['role'], now: number): Identity => {
+      const there = find.get(channel, sender.id);
+      if (there) {
+        if (there.name !== sender.name) rename.run(sender.name, channel, sender.id);
+        return there;
+      }
+      const person = addPerson.get(role, now);
+      addIdentity.run(channel, sender.id, person, sender.name, null);
+      return { id: person as number, role, name: sender.name, pairedAt: null };
+    },
+  );
 
   return {
     find: (channel: string, userId: string) => find.get(channel, userId),
@@ -84,19 +86,21 @@ export function createPeople(database: Database) {
      * The code a stranger is to be shown, or undefined when there is none to show: too many wait, or this one has
      * been shown it often enough.
      */
-    requestPairing: database.transaction((channel: string, sender: Sender, conversation: string, now: number): string | undefined => {
-      expire.run(now);
-      const there = pendingOf.get(channel, sender.id);
-      if (there) {
-        if (there.shown >= MOST_TRIES) return undefined;
-        countShown.run(there.code);
-        return there.code;
-      }
-      if (pending.all().length >= MOST_PENDING) return undefined;
-      const code = Array.from({ length: CODE_LENGTH }, () => ALPHABET[randomInt(ALPHABET.length)]).join('');
-      addPairing.run(code, channel, sender.id, sender.name, conversation, now + CODE_LIFETIME_MS);
-      return code;
-    }),
+    requestPairing: database.transaction(
+      (channel: string, sender: Sender, conversation: string, now: number): string | undefined => {
+        expire.run(now);
+        const there = pendingOf.get(channel, sender.id);
+        if (there) {
+          if (there.shown >= MOST_TRIES) return undefined;
+          countShown.run(there.code);
+          return there.code;
+        }
+        if (pending.all().length >= MOST_PENDING) return undefined;
+        const code = Array.from({ length: CODE_LENGTH }, () => ALPHABET[randomInt(ALPHABET.length)]).join('');
+        addPairing.run(code, channel, sender.id, sender.name, conversation, now + CODE_LIFETIME_MS);
+        return code;
+      },
+    ),
 
     pendingPairings(now: number): Pairing[] {
       expire.run(now);

@@ -63,8 +63,10 @@ export function createChatSkill({ chat, conversations, config, now = Date.now }:
             break;
           case 'finish':
             if (fold) conversations.fold(turn.key, fold.summary, fold.upTo);
-            if (event.reason === 'length') yield { type: 'footer', text: 'Cut at the longest answer this model may give.' };
-            if (event.reason === 'repetition') yield { type: 'footer', text: 'Ended: the model began to repeat itself.' };
+            if (event.reason === 'length')
+              yield { type: 'footer', text: 'Cut at the longest answer this model may give.' };
+            if (event.reason === 'repetition')
+              yield { type: 'footer', text: 'Ended: the model began to repeat itself.' };
             break;
           case 'error':
             yield { type: 'error', error: event.error };

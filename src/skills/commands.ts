@@ -41,7 +41,8 @@ export function createCommands(options: CommandsOptions): Skill {
       .map(({ name, description }) => `- /${name}: ${description}`)
       .join('\n');
 
-  const greeting = () => `Hello, I'm ${options.assistantName()}. Write to me, or choose a command:\n\n${help()}`;
+  const greeting = () =>
+    `Hello, I'm ${options.assistantName()}. Write to me, or choose a command:\n\n${help()}`;
 
   function fresh(turn: Turn): string {
     conversations.fresh(turn.key);
@@ -62,7 +63,10 @@ export function createCommands(options: CommandsOptions): Skill {
     if (wanted === '') {
       const lines = available.map(({ ref }) => `- \`${ref}\`${ref === chosen ? ' (chosen here)' : ''}`);
       const { chat, why } = await models.status();
-      lines.unshift(chosen ? `This conversation uses \`${chosen}\`.` : chat ? `I answer with \`${chat}\`: ${why}` : why, '');
+      lines.unshift(
+        chosen ? `This conversation uses \`${chosen}\`.` : chat ? `I answer with \`${chat}\`: ${why}` : why,
+        '',
+      );
       lines.push('', 'Choose one with `/model NAME`, go back with `/model auto`.');
       return lines.join('\n');
     }
@@ -74,7 +78,10 @@ export function createCommands(options: CommandsOptions): Skill {
     const matches = available.filter(({ ref }) => ref.toLowerCase().includes(wanted.toLowerCase()));
     const found = exact ?? (matches.length === 1 ? matches[0] : undefined);
     if (!found) {
-      const problem = matches.length > 1 ? `matches ${matches.map(({ ref }) => `\`${ref}\``).join(', ')}` : 'matches no model';
+      const problem =
+        matches.length > 1
+          ? `matches ${matches.map(({ ref }) => `\`${ref}\``).join(', ')}`
+          : 'matches no model';
       throw new KimiError(`"${wanted}" ${problem}. /model lists what is there.`, { code: 'not_found' });
     }
     conversations.setModel(turn.key, found.ref);

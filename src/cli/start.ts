@@ -1,0 +1,45 @@
+/** `kimi start`: the daemon in this process; on a terminal, with a conversation right there. */
+import { join } from 'node:path';
+import pino from 'pino';
+import { homePath } from '../config/home.ts';
+import { startDaemon } from '../daemon/main.ts';
+import { describeStatus } from '../report.ts';
+import { version } from '../version.ts';
+import { converse } from './chat.ts';
+import { connectDaemon } from './client.ts';
+
+/** After this the process ends whatever still runs: it is all on disk. */
+const LONGEST_STOP_MS = 10_000;
+
+export async function run(): Promise<number> {
+  const interactive = process.stdin.isTTY && process.stdout.isTTY;
+  // A conversation on this terminal leaves no room for a log; a service manager collects it from stderr.
+  const logTo = pino.destination(
+    interactive
+      ? { dest: join(homePath(), 'kimi.log'), mkdir: true, mode: 0o600, sync: true }
+      : { dest: 2, sync: true },
+  );
+  const daemon = await startDaemon({ logTo });
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      setTimeout(() => process.exit(0), LONGEST_STOP_MS).unref();
+      void daemon.stop();
+    });
+  }
+
+  const report = await daemon.status();
+  console.log(`Kimi ${version()} is ready.\n`);
+  for (const line of describeStatus(report)) console.log(`  ${line}`);
+  console.log('');
+  if (interactive) {
+    const client = await connectDaemon(daemon.home);
+    if (client) await converse(client);
+    await daemon.stop();
+  } else {
+    console.log(
+      'Talk to it from another terminal: npx kimi chat (in this folder; `npm link` puts `kimi` on your PATH)',
+    );
+    await daemon.stopped;
+  }
+  return 0;
+}

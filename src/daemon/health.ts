@@ -1,0 +1,37 @@
+/** How the daemon is: for `kimi status`, /status and the lines at the start. */
+import type { ConfigStore } from '../config/store.ts';
+import type { StatusReport } from '../control.ts';
+import type { Store } from '../memory/store.ts';
+import type { Models } from '../models/registry.ts';
+import { version } from '../version.ts';
+import type { Channels } from './channels.ts';
+import type { Sessions } from './session.ts';
+
+export interface HealthOptions {
+  home: string;
+  config: ConfigStore;
+  channels: Channels;
+  models: Models;
+  store: Store;
+  sessions: Sessions;
+  startedAt: number;
+}
+
+export async function reportHealth(options: HealthOptions): Promise<StatusReport> {
+  const { home, config, channels, models, store, sessions, startedAt } = options;
+  const error = config.error();
+  return {
+    version: version(),
+    pid: process.pid,
+    startedAt,
+    home,
+    rssBytes: process.memoryUsage.rss(),
+    config: { path: config.path, warnings: config.warnings(), ...(error && { error: error.message }) },
+    channels: channels.report(),
+    model: await models.status(),
+    memory: store.conversations.counts(),
+    inbox: store.inbox.counts(),
+    outbox: store.outbox.counts(),
+    running: sessions.running(),
+  };
+}

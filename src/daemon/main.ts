@@ -1,0 +1,175 @@
+/** The composition root: everything is made here, in this order, and nowhere else. */
+import { join } from 'node:path';
+import type { DestinationStream } from 'pino';
+import { channels as definitions } from '../adapters/index.ts';
+import { createTerminal } from '../adapters/terminal.ts';
+import { prepareHome } from '../config/home.ts';
+import { createConfigStore } from '../config/store.ts';
+import type { StatusReport } from '../control.ts';
+import { createLog } from '../log.ts';
+import { openStore } from '../memory/store.ts';
+import { createEmbeddedProvider } from '../models/embedded/provider.ts';
+import { createOllamaProvider } from '../models/ollama.ts';
+import { createModels } from '../models/registry.ts';
+import { createStarter } from '../models/starter/starter.ts';
+import { describeStatus } from '../report.ts';
+import { createChatSkill } from '../skills/chat.ts';
+import { createCommands } from '../skills/commands.ts';
+import type { Skill } from '../skills/skill.ts';
+import { createAccess } from './access.ts';
+import { createChannels } from './channels.ts';
+import { startControl } from './control.ts';
+import { createDispatcher } from './dispatcher.ts';
+import { reportHealth } from './health.ts';
+import { lockHome } from './lock.ts';
+import { createDaemonOperations, createStoreOperations } from './operations.ts';
+import { createDelivery } from './outbox.ts';
+import { createRouter } from './router.ts';
+import { createSessions } from './session.ts';
+
+/** Running turns may go on for so long when the daemon is asked to end; 10 s is what service managers are told. */
+const DRAIN_MS = 8_000;
+const FLUSH_MS = 1_000;
+const PRUNE_EVERY_MS = 6 * 3_600_000;
+
+export interface Daemon {
+  home: string;
+  status(): Promise<StatusReport>;
+  /** Drains and ends. Resolves when all is on disk; safe to call twice. */
+  stop(): Promise<void>;
+  /** Resolves when the daemon has ended, whoever asked for it. */
+  stopped: Promise<void>;
+}
+
+/**
+ * Starts the daemon. Resolves when it takes messages; models and platforms may still be on their way.
+ *
+ * @throws KimiError `config_invalid`, `home_unusable`, `already_running`, `schema_too_new`, `database_corrupt`.
+ */
+export async function startDaemon(options: { logTo: DestinationStream }): Promise<Daemon> {
+  const startedAt = Date.now();
+
+  // 1. The home and its configuration.
+  const home = prepareHome();
+  const config = createConfigStore(home);
+  const log = createLog({
+    level: config.current().log.level,
+    secrets: config.secrets,
+    destination: options.logTo,
+  });
+  config.useLog(log);
+
+  // 2. What is stored. The lock comes first: two daemons on one ledger would answer twice.
+  const lock = lockHome(home);
+  const store = openStore(join(home, 'kimi.db'));
+  store.recover();
+  store.prune(startedAt);
+
+  // 3. Models. Nothing is loaded or asked yet.
+  const providerSettings = () => config.current().models.providers;
+  const embedded = createEmbeddedProvider({ settings: () => providerSettings().embedded, home, log });
+  const ollama = createOllamaProvider({ settings: () => providerSettings().ollama, log });
+  const starter = createStarter({ settings: () => providerSettings().embedded, home, log });
+  const models = createModels({ config: config.current, home, log, providers: [ollama, embedded], starter });
+
+  // 4. The way of a message: router → session → dispatcher → skill → delivery.
+  const delivery = createDelivery({ store, log });
+  const chat = createChatSkill({
+    chat: models.chat,
+    conversations: store.conversations,
+    config: config.current,
+  });
+  const commands = createCommands({
+    assistantName: () => config.current().assistant.name,
+    conversations: store.conversations,
+    models,
+    stop: (conversation) => sessions.stop(conversation),
+    status: async () =>
+      describeStatus(await status())
+        .map((line) => `    ${line}`)
+        .join('\n'),
+    all: () => dispatcher.commands(),
+  });
+  const skills: Skill[] = [commands, chat];
+  const dispatcher = createDispatcher({
+    skills,
+    fallback: chat,
+    store,
+    delivery,
+    adapter: (channel) => channels.adapter(channel),
+    log,
+  });
+  const sessions = createSessions({
+    store,
+    log,
+    ready: (conversation) => channels.adapter(conversation.split('/')[0] ?? '') !== undefined,
+    run: dispatcher.run,
+  });
+  const receive = createRouter({
+    store,
+    access: createAccess({ config: config.current, people: store.people }),
+    log,
+    command: dispatcher.command,
+    onReceived: sessions.kick,
+    onQueued: delivery.kick,
+  });
+  const channels = createChannels({
+    definitions,
+    receive,
+    delivery,
+    commands: dispatcher.commands(),
+    log,
+    onAttached(name) {
+      for (const { conversation, lane } of store.inbox.open()) {
+        if (conversation.startsWith(`${name}/`)) sessions.kick(conversation, lane);
+      }
+    },
+  });
+  const terminal = createTerminal(() => delivery.attach(terminal));
+  const status = () => reportHealth({ home, config, channels, models, store, sessions, startedAt });
+
+  // 5. The socket, then the platforms: what they bring is answered from here on.
+  const control = await startControl(
+    home,
+    {
+      ...createStoreOperations({ store, onReceived: sessions.kick, onQueued: delivery.kick }),
+      ...createDaemonOperations({ status, terminal, models, stop: () => void stop() }),
+    },
+    log,
+  );
+  await channels.add(terminal);
+  await channels.apply(config.current());
+  models.start();
+  config.watch((current, changed) => {
+    log.level = current.log.level;
+    if (changed.some((path) => path.startsWith('models'))) models.changed();
+    void channels.apply(current);
+  });
+  const pruning = setInterval(() => store.prune(Date.now()), PRUNE_EVERY_MS);
+  log.info({ ms: Date.now() - startedAt }, 'ready');
+
+  // 6. The end, in the opposite order.
+  let ended: () => void;
+  const stopped = new Promise<void>((resolve) => {
+    ended = resolve;
+  });
+  let stopping: Promise<void> | undefined;
+  const stop = () => {
+    stopping ??= (async () => {
+      log.info({ turns: sessions.running() }, 'stopping');
+      clearInterval(pruning);
+      config.close();
+      await sessions.drain(DRAIN_MS);
+      await delivery.close(FLUSH_MS);
+      await channels.stop();
+      await models.close();
+      await control.close();
+      store.close();
+      lock.release();
+      log.info('stopped');
+      ended();
+    })();
+    return stopping;
+  };
+  return { home, status, stop, stopped };
+}
