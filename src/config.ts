@@ -106,10 +106,10 @@ export const configSchema = z.strictObject({
           z
             .string()
             .regex(/^[a-z0-9-]+:\S+$/)
-            .describe('channel:id, such as telegram:1001'),
+            .meta({ examples: ['telegram:1001'] }),
         )
         .default([])
-        .describe('People let in without pairing: telegram:1001'),
+        .describe('People let in without pairing'),
     })
     .prefault({}),
   log: z

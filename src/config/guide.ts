@@ -123,7 +123,7 @@ function suggest(section: Path, key: string, siblings: string[], all: string[][]
 
 /** How many edits a slip of the finger makes, for a word of this length. */
 function likely(key: string): number {
-  return Math.max(1, Math.ceil(key.length / 3));
+  return Math.max(1, Math.ceil(plain(key).length / 3));
 }
 
 function nearest(key: string, candidates: readonly string[]): { name: string; distance: number } | undefined {
