@@ -13,9 +13,12 @@ const address = (fallback: string) =>
 /** A value that never belongs in a log. `writeOnly` is JSON Schema's word for it, and what marks it for redaction. */
 const secret = (description: string) => z.string().optional().describe(description).meta({ writeOnly: true });
 
-const chatModel = z.string().regex(/^(auto|[a-z0-9-]+\/\S+)$/);
+const chatModel = z
+  .string()
+  .regex(/^(auto|[a-z0-9-]+\/\S+)$/)
+  .meta({ examples: ['auto', 'ollama/qwen3:8b'] });
 
-/** Every key there is. Descriptions become the JSON Schema's, for editors, and end the errors about a value. */
+/** Every key there is. Descriptions become the JSON Schema's, for editors, and examples end the errors. */
 export const configSchema = z.strictObject({
   assistant: z
     .strictObject({
@@ -37,7 +40,8 @@ export const configSchema = z.strictObject({
         .string()
         .regex(/^(auto|none|[a-z0-9-]+\/\S+)$/)
         .default('auto')
-        .describe('auto, none, or provider/model'),
+        .describe('auto, none, or provider/model')
+        .meta({ examples: ['auto', 'none', 'ollama/nomic-embed-text'] }),
       concurrency: z
         .number()
         .int()
@@ -57,7 +61,8 @@ export const configSchema = z.strictObject({
                 // Go's durations, which is what Ollama parses: a unit is required.
                 .regex(/^-?(\d+(\.\d+)?(ms|s|m|h))+$/)
                 .default('30m')
-                .describe('How long Ollama keeps a model loaded after use: 90s, 30m, 1h30m; -1m is for ever'),
+                .describe('How long Ollama keeps a model loaded after use; negative is for ever')
+                .meta({ examples: ['90s', '30m', '1h30m'] }),
             })
             .prefault({}),
           embedded: z
@@ -101,10 +106,10 @@ export const configSchema = z.strictObject({
           z
             .string()
             .regex(/^[a-z0-9-]+:\S+$/)
-            .describe('channel:id, such as telegram:1001'),
+            .meta({ examples: ['telegram:1001'] }),
         )
         .default([])
-        .describe('People let in without pairing: telegram:1001'),
+        .describe('People let in without pairing'),
     })
     .prefault({}),
   log: z

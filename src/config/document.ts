@@ -85,7 +85,8 @@ export function readYaml(source: string, readText: ReadText): YamlDocument {
     return list;
   };
 
-  for (const error of [...document.errors, ...document.warnings]) {
+  // What follows the first is mostly its consequence.
+  for (const error of [...document.errors, ...document.warnings].slice(0, 1)) {
     problems.push({ offset: error.pos[0], path: [], text: explainSyntax(error.code, error.message, source) });
   }
   const value = problems.length > 0 ? undefined : read(document.contents as Node | null, [], 0);

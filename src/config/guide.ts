@@ -12,14 +12,13 @@ interface Node {
   anyOf?: Node[];
   enum?: unknown[];
   format?: string;
-  pattern?: string;
   minimum?: number;
   exclusiveMinimum?: number;
   maximum?: number;
   minLength?: number;
   maxLength?: number;
   default?: unknown;
-  description?: string;
+  examples?: unknown[];
   writeOnly?: boolean;
 }
 
@@ -88,7 +87,8 @@ function describe(node: Node | undefined): string {
   if (node.format === 'uri') return `an http or https address, such as ${String(node.default)}`;
   if (node.type === 'boolean') return 'true or false';
   if (node.type === 'integer' || node.type === 'number') return describeNumber(node);
-  if (node.anyOf || node.pattern) return node.description ?? 'text';
+  if (node.anyOf) return node.anyOf.map(describe).join(', or ');
+  if (node.examples) return `text such as ${node.examples.join(' or ')}`;
   if (node.type === 'array') return `a list, each item ${describe(node.items)}`;
   if (node.maxLength !== undefined) return `text of ${node.minLength ?? 0} to ${node.maxLength} characters`;
   if (node.minLength !== undefined) return 'text that is not empty';
@@ -123,7 +123,7 @@ function suggest(section: Path, key: string, siblings: string[], all: string[][]
 
 /** How many edits a slip of the finger makes, for a word of this length. */
 function likely(key: string): number {
-  return Math.max(1, Math.ceil(key.length / 3));
+  return Math.max(1, Math.ceil(plain(key).length / 3));
 }
 
 function nearest(key: string, candidates: readonly string[]): { name: string; distance: number } | undefined {
