@@ -3,8 +3,6 @@ import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ChannelHealth } from './adapters/adapter.ts';
-import type { ModelStatus } from './models/registry.ts';
 
 /** `sun_path` holds 104 bytes on macOS and 108 on Linux, its closing zero included. */
 const LONGEST_SOCKET_PATH = 103;
@@ -36,22 +34,6 @@ export type TerminalFrame =
   | { type: 'reply'; id: string; text: string; final: boolean; answers?: string }
   | { type: 'removed'; id: string }
   | { type: 'typing' };
-
-/** `kimi status --json`. */
-export interface StatusReport {
-  version: string;
-  pid: number;
-  startedAt: number;
-  home: string;
-  rssBytes: number;
-  config: { path: string; warnings: readonly string[]; error?: string };
-  channels: readonly ({ name: string } & ({ on: false; why: string } | ({ on: true } & ChannelHealth)))[];
-  model: ModelStatus;
-  memory: { conversations: number; messages: number };
-  inbox: Record<string, number>;
-  outbox: Record<string, number>;
-  running: number;
-}
 
 /** A line longer than this is no request of ours. */
 const LONGEST_LINE = 4 * 1024 * 1024;

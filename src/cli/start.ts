@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import pino from 'pino';
 import { homePath } from '../config/home.ts';
 import { startDaemon } from '../daemon/main.ts';
-import { describeStatus } from '../report.ts';
+import { describeStatus } from '../daemon/report.ts';
 import { version } from '../version.ts';
 import { converse } from './chat.ts';
 import { connectDaemon } from './client.ts';

@@ -1,6 +1,6 @@
 /** `kimi status`: how the running daemon is. */
-import type { StatusReport } from '../control.ts';
-import { describeStatus } from '../report.ts';
+import type { StatusReport } from '../daemon/health.ts';
+import { describeStatus } from '../daemon/report.ts';
 import { ask } from './client.ts';
 
 export async function run(args: string[]): Promise<number> {

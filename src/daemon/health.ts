@@ -1,11 +1,26 @@
 /** How the daemon is: for `kimi status`, /status and the lines at the start. */
 import type { ConfigStore } from '../config/store.ts';
-import type { StatusReport } from '../control.ts';
 import type { Store } from '../memory/store.ts';
-import type { Models } from '../models/registry.ts';
+import type { ModelStatus, Models } from '../models/registry.ts';
 import { version } from '../version.ts';
-import type { Channels } from './channels.ts';
+import type { ChannelReport, Channels } from './channels.ts';
 import type { Sessions } from './session.ts';
+
+/** `kimi status --json`. */
+export interface StatusReport {
+  version: string;
+  pid: number;
+  startedAt: number;
+  home: string;
+  rssBytes: number;
+  config: { path: string; warnings: readonly string[]; error?: string };
+  channels: readonly ChannelReport[];
+  model: ModelStatus;
+  memory: { conversations: number; messages: number };
+  inbox: Record<string, number>;
+  outbox: Record<string, number>;
+  running: number;
+}
 
 export interface HealthOptions {
   home: string;

@@ -1,11 +1,11 @@
 /** What the CLI can ask for. What needs stored data alone, the CLI does in its own process where no daemon runs. */
 import type { Terminal } from '../adapters/terminal.ts';
-import type { StatusReport } from '../control.ts';
 import { KimiError } from '../errors.ts';
 import { roomOf } from '../memory/outbox.ts';
 import type { Store } from '../memory/store.ts';
 import type { Models } from '../models/registry.ts';
 import type { Operations } from './control.ts';
+import type { StatusReport } from './health.ts';
 
 export interface OperationsOptions {
   store: Store;

@@ -11,7 +11,8 @@ export class SummaryReporter implements Reporter {
         const { state } = test.result();
         if (state !== 'pending') count[state]++;
       }
-      if (module.state() === 'failed' && tests.every((test) => test.result().state !== 'failed')) count.failed++;
+      if (module.state() === 'failed' && tests.every((test) => test.result().state !== 'failed'))
+        count.failed++;
     }
     console.log(`\n${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped`);
   }

@@ -1,5 +1,5 @@
 /** A status report as lines for people: the same at the start, in `kimi status` and in /status. */
-import type { StatusReport } from './control.ts';
+import type { StatusReport } from './health.ts';
 
 /** One line a thing that is on or off, and why. */
 export function describeStatus(report: StatusReport): string[] {
