@@ -33,7 +33,7 @@ export interface FittedPrompt {
   dropped: HistoryMessage[];
   /** Whether the system text or the current message was cut. */
   cut: boolean;
-  /** What the prompt takes, overhead included. */
+  /** What these texts take, overhead included, `extra` not. */
   tokens: number;
   /** What is left for the answer at least: ask the model for no more. */
   answer: number;

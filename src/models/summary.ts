@@ -24,13 +24,16 @@ export function summarise(
   maxTokens: number,
   count: (text: string) => number = estimateTokens,
 ): string {
-  const lines = [...previous.split('\n').filter((line) => line.trim() !== ''), ...dropped.flatMap(lineOf)];
-  const text = () => lines.join('\n');
-  let excess = count(text()) - maxTokens;
-  while (lines.length > 0 && excess > 0) {
-    const oldest = lines.findIndex((line) => line.startsWith(LABEL.assistant));
-    lines.splice(Math.max(oldest, 0), 1);
-    excess = count(text()) - maxTokens;
+  const lines = [
+    ...previous.split('\n').filter((line) => line.trim() !== ''),
+    ...dropped.flatMap(lineOf),
+  ].map((line) => ({ line, tokens: count(`${line}\n`) }));
+  const text = () => lines.map(({ line }) => line).join('\n');
+  let total = lines.reduce((sum, { tokens }) => sum + tokens, 0);
+  while (lines.length > 0 && (total > maxTokens || count(text()) > maxTokens)) {
+    const oldest = lines.findIndex(({ line }) => line.startsWith(LABEL.assistant));
+    const [gone] = lines.splice(Math.max(oldest, 0), 1);
+    total -= gone?.tokens ?? 0;
   }
   return text();
 }
