@@ -27,3 +27,9 @@ export function roomForWindow(weights: number, memory: number): number {
 export function fits(weights: number | undefined, memory: number): boolean {
   return weights === undefined || roomForWindow(weights, memory) >= weights * WINDOW_SHARE;
 }
+
+/** Whether an address is this machine's own, whose memory is then the model's. */
+export function isLoopback(address: string): boolean {
+  const { hostname } = new URL(address);
+  return hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
+}

@@ -15,6 +15,8 @@ export interface ModelInfo {
   bytes?: number;
   /** The longest window that the model was made for, in tokens. */
   window?: number;
+  /** Runs on somebody else's computer; `auto` never takes such a model. */
+  remote?: boolean;
   can: { chat: boolean; embed: boolean; tools: boolean; images: boolean };
 }
 

@@ -3,7 +3,7 @@ import type { Ollama, ShowResponse } from 'ollama';
 import type { Config } from '../config.ts';
 import { KimiError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { fits, machineMemory, roomForWindow } from './machine.ts';
+import { fits, isLoopback, machineMemory, roomForWindow } from './machine.ts';
 import type { ChatModel, ModelInfo, ModelProvider, Progress } from './model.ts';
 import { ollamaError } from './ollama/errors.ts';
 import { createFetch } from './ollama/http.ts';
@@ -77,9 +77,15 @@ export function createOllamaProvider(options: OllamaOptions): ModelProvider {
     }
   }
 
+  function recall(name: string): OllamaModel | undefined {
+    return known.get(name) ?? known.get(`${name}:latest`);
+  }
+
   /** Throws KimiError `not_found` or `network`. */
   async function look(name: string): Promise<OllamaModel> {
-    const found = known.get(name) ?? known.get(`${name}:latest`);
+    // The list first: it alone tells the size of the weights, and with it how long a window may be.
+    if (!recall(name)) await list();
+    const found = recall(name);
     if (found) return found;
     const deadline = AbortSignal.timeout(SHOW_DEADLINE_MS);
     try {
@@ -197,10 +203,4 @@ async function inParallel<Item>(
 
 function count(models: number): string {
   return models === 1 ? '1 model' : `${models} models`;
-}
-
-/** Whether an address is this machine's own, whose memory is then the model's. */
-export function isLoopback(address: string): boolean {
-  const { hostname } = new URL(address);
-  return hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
 }

@@ -48,7 +48,9 @@ export function describe(tag: Partial<ModelResponse> & { name: string }, show?: 
   if (parameters !== undefined) info.parameters = parameters;
   const window = fact('context_length');
   if (window !== undefined) info.window = window;
-  if (tag.size !== undefined && !isRemote(tag)) info.bytes = tag.size;
+  // The size of a remote model is that of the note about it.
+  if (isRemote(name, { ...tag, ...show })) info.remote = true;
+  else if (tag.size !== undefined) info.bytes = tag.size;
 
   const layers = fact('block_count');
   const heads = fact('attention.head_count_kv') ?? fact('attention.head_count');
@@ -61,14 +63,9 @@ export function describe(tag: Partial<ModelResponse> & { name: string }, show?: 
   return { info, bytesPerToken, thinks: capabilities?.includes('thinking') ?? false };
 }
 
-/** Whether Ollama only passes the question on to somebody else's computer. */
-export function isRemote(tag: { name: string; remote_host?: unknown }): boolean {
-  return (typeof tag.remote_host === 'string' && tag.remote_host !== '') || isCloudName(tag.name);
-}
-
-/** Ollama's own cloud models are tagged so: `kimi-k2.5:cloud`, `gpt-oss:120b-cloud`. */
-export function isCloudName(name: string): boolean {
-  return /[:-]cloud$/.test(name);
+/** Whether Ollama only passes the question on. Its own cloud models are tagged `NAME:cloud` or `NAME:SIZE-cloud`. */
+function isRemote(name: string, facts: object): boolean {
+  return ('remote_host' in facts && text(facts.remote_host) !== undefined) || /[:-]cloud$/.test(name);
 }
 
 /** `8.0B`, `134.52M`, `1.04T` as a number. */
