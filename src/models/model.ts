@@ -15,6 +15,8 @@ export interface ModelInfo {
   bytes?: number;
   /** The longest window that the model was made for, in tokens. */
   window?: number;
+  /** Runs on somebody else's computer; `auto` never takes such a model. */
+  remote?: boolean;
   can: { chat: boolean; embed: boolean; tools: boolean; images: boolean };
 }
 
@@ -42,10 +44,24 @@ export interface ModelProvider {
   readonly name: string;
   /** The models that are there now; empty when the provider does not answer. Never rejects. */
   list(signal?: AbortSignal): Promise<ModelInfo[]>;
+  /** Whether it answers, in a few words for people, as of the last {@link list}. */
+  status?(): { on: boolean; detail: string };
   /** Throws KimiError `not_found` when there is no such model. Loads nothing yet. */
   chat(name: string): Promise<ChatModel>;
   /** Fetches a model by name; resumable. */
   pull?(name: string, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<ModelInfo>;
   /** Ends what runs on the provider's behalf (child processes, sockets). */
   close(): Promise<void>;
+}
+
+/** The small model that is fetched where nothing else can chat. */
+export interface Starter {
+  /** Whether it is there already. */
+  present(): Promise<boolean>;
+  /** One line: what is fetched, from where, how big, and how to forbid it. */
+  describe(): string;
+  /** Fetches it; resumable. Rejects with KimiError `download_failed`, `hash_mismatch` or `stopped`. */
+  fetch(onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<void>;
+  /** How far a fetch under way has come. */
+  progress(): Progress | undefined;
 }
