@@ -69,7 +69,7 @@ export async function startDaemon(options: { logTo: DestinationStream }): Promis
   const embedded = createEmbeddedProvider({ settings: () => providerSettings().embedded, home, log });
   const ollama = createOllamaProvider({ settings: () => providerSettings().ollama, log });
   const starter = createStarter({ settings: () => providerSettings().embedded, home, log });
-  const models = createModels({ config: config.current, home, log, providers: [ollama, embedded], starter });
+  const models = createModels({ config: config.current, log, providers: [ollama, embedded], starter });
 
   // 4. The way of a message: router → session → dispatcher → skill → delivery.
   const delivery = createDelivery({ store, log });
