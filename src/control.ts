@@ -30,8 +30,11 @@ export type ControlResponse =
 /** What a terminal is shown. */
 export type TerminalFrame =
   | { type: 'received'; messageId: string }
-  /** The whole text so far, each time. `answers`: the last message that it answers. */
-  | { type: 'reply'; id: string; text: string; final: boolean; answers?: string }
+  /**
+   * The whole text so far, each time. `answers`: the last message that it answers. Counts as delivered once the
+   * client has called `chat.shown` with its `seq`.
+   */
+  | { type: 'reply'; seq: number; id: string; text: string; final: boolean; answers?: string }
   | { type: 'removed'; id: string }
   | { type: 'typing' };
 

@@ -2,7 +2,7 @@
 import { userInfo } from 'node:os';
 import type { TerminalFrame } from '../control.ts';
 import { KimiError } from '../errors.ts';
-import type { ConversationId, Inbound } from '../message.ts';
+import type { ConversationId, Inbound, Outbound } from '../message.ts';
 import type { Adapter, ChannelHealth, Receive } from './adapter.ts';
 
 /** A `kimi chat` that is connected. */
@@ -10,17 +10,31 @@ export interface TerminalClient {
   show(frame: TerminalFrame): void;
 }
 
+export interface TerminalConnection {
+  say(text: string): Promise<void>;
+  /** The client has shown the reply frame with this `seq`. */
+  shown(seq: number): void;
+  detach(): void;
+}
+
 export interface Terminal extends Adapter {
   /** Connects a client to a conversation of the terminal's, by name. */
-  attach(name: string, client: TerminalClient): { say(text: string): Promise<void>; detach(): void };
+  attach(name: string, client: TerminalClient): TerminalConnection;
+}
+
+/** A connected client, and the frames that it has yet to show. */
+interface Present {
+  client: TerminalClient;
+  unshown: Map<number, { resolve(): void; reject(error: Error): void }>;
 }
 
 /** @param onPresent Called when somebody can be told what was waiting for them. */
 export function createTerminal(onPresent: () => void): Terminal {
-  const clients = new Map<string, Set<TerminalClient>>();
+  const rooms = new Map<string, Set<Present>>();
   let receive: Receive | undefined;
   let health: ChannelHealth = { state: 'stopped', since: Date.now() };
   let lastId = 0;
+  let lastSeq = 0;
 
   /** Ids grow, over restarts too, so that a client can tell whether a reply came after its message. */
   function nextId(): string {
@@ -28,15 +42,33 @@ export function createTerminal(onPresent: () => void): Terminal {
     return String(lastId);
   }
 
-  function broadcast(conversation: ConversationId, frame: TerminalFrame): void {
-    const present = clients.get(conversation.chat);
-    if (!present?.size) {
+  const present = (conversation: ConversationId) => [...(rooms.get(conversation.chat) ?? [])];
+
+  /** Resolves when one of those present has shown it. */
+  async function show(id: string, { conversation, text, final, replyTo }: Outbound): Promise<void> {
+    const seq = ++lastSeq;
+    const shown = present(conversation).map(
+      ({ client, unshown }) =>
+        new Promise<void>((resolve, reject) => {
+          unshown.set(seq, { resolve, reject });
+          client.show({
+            type: 'reply',
+            seq,
+            id,
+            text,
+            final,
+            ...(replyTo !== undefined && { answers: replyTo }),
+          });
+        }),
+    );
+    // Of nobody, too: an empty list is nobody who has shown it.
+    await Promise.any(shown).catch((cause: unknown) => {
       throw new KimiError('Nobody is at the terminal. `kimi chat` shows what waits.', {
         code: 'recipient_away',
         retryable: true,
+        cause,
       });
-    }
-    for (const client of present) client.show(frame);
+    });
   }
 
   return {
@@ -49,30 +81,16 @@ export function createTerminal(onPresent: () => void): Terminal {
       health = { state: 'connected', since: Date.now() };
     },
     split: (text) => [text],
-    async send({ conversation, idempotencyKey, text, final, replyTo }) {
-      broadcast(conversation, {
-        type: 'reply',
-        id: idempotencyKey,
-        text,
-        final,
-        ...(replyTo && { answers: replyTo }),
-      });
-      return { messageId: idempotencyKey };
+    async send(outbound) {
+      await show(outbound.idempotencyKey, outbound);
+      return { messageId: outbound.idempotencyKey };
     },
-    async edit(messageId, { conversation, text, final, replyTo }) {
-      broadcast(conversation, {
-        type: 'reply',
-        id: messageId,
-        text,
-        final,
-        ...(replyTo && { answers: replyTo }),
-      });
-    },
+    edit: show,
     async remove(conversation, messageId) {
-      broadcast(conversation, { type: 'removed', id: messageId });
+      for (const { client } of present(conversation)) client.show({ type: 'removed', id: messageId });
     },
     async typing(conversation) {
-      for (const client of clients.get(conversation.chat) ?? []) client.show({ type: 'typing' });
+      for (const { client } of present(conversation)) client.show({ type: 'typing' });
     },
     health: () => health,
     async stop() {
@@ -81,8 +99,9 @@ export function createTerminal(onPresent: () => void): Terminal {
     },
 
     attach(name, client) {
-      const present = clients.get(name) ?? new Set();
-      clients.set(name, present.add(client));
+      const self: Present = { client, unshown: new Map() };
+      const room = rooms.get(name) ?? new Set();
+      rooms.set(name, room.add(self));
       onPresent();
       return {
         async say(text) {
@@ -104,9 +123,14 @@ export function createTerminal(onPresent: () => void): Terminal {
           await receive(inbound);
           health = { ...health, lastMessageAt: inbound.sentAt };
         },
+        shown(seq) {
+          self.unshown.get(seq)?.resolve();
+          self.unshown.delete(seq);
+        },
         detach() {
-          present.delete(client);
-          if (present.size === 0) clients.delete(name);
+          room.delete(self);
+          if (room.size === 0) rooms.delete(name);
+          for (const { reject } of self.unshown.values()) reject(new Error('the client left'));
         },
       };
     },

@@ -28,10 +28,11 @@ async function askOnce(client: Client, question: string): Promise<number> {
     const onFrame = (event: unknown) => {
       const frame = event as TerminalFrame;
       if (frame.type === 'received') mine ||= frame.messageId;
-      // What waited from before is not what was asked for now; it stays in the conversation.
+      // What waited from before is not what was asked for now: it goes on waiting.
       if (frame.type !== 'reply' || mine === '' || Number(frame.answers ?? 0) < Number(mine)) return;
       screen.show(frame);
-      if (frame.final) resolve();
+      const shown = client.call('chat.shown', { seq: frame.seq });
+      if (frame.final) shown.then(() => resolve()).catch(() => {});
     };
     client.call('chat.open', {}, onFrame).catch(() => {});
   });
@@ -59,6 +60,7 @@ export async function converse(client: Client): Promise<number> {
       if (frame.type === 'reply') {
         writing = !frame.final;
         screen.show(frame);
+        client.call('chat.shown', { seq: frame.seq }).catch(() => {});
         if (frame.final) input.prompt();
       }
     })

@@ -108,6 +108,8 @@ export function createDaemonOperations({
       });
     },
 
+    'chat.shown': ({ seq }, _emit, signal) => open.get(signal)?.shown(Number(seq)),
+
     'chat.say': async ({ text: said }, _emit, signal) => {
       const client = open.get(signal);
       if (!client) throw new KimiError('Open a conversation first: chat.open.', { code: 'invalid_argument' });

@@ -44,7 +44,9 @@ export function startDaemonProcess(home: string, env: Record<string, string> = {
     child.stdout.on('data', () => {
       if (stdout.includes('is ready')) resolve();
     });
-    void exited.then((status) => reject(new Error(`the daemon ended (${status}) before it was ready:\n${stdout}${stderr}`)));
+    void exited.then((status) =>
+      reject(new Error(`the daemon ended (${status}) before it was ready:\n${stdout}${stderr}`)),
+    );
   });
   // Whoever kills it on purpose does not wait for it to be ready.
   ready.catch(() => {});
@@ -62,7 +64,10 @@ export function startDaemonProcess(home: string, env: Record<string, string> = {
 }
 
 /** Runs a `kimi` command to its end. */
-export async function kimi(home: string, ...args: string[]): Promise<{ status: number; stdout: string; stderr: string }> {
+export async function kimi(
+  home: string,
+  ...args: string[]
+): Promise<{ status: number; stdout: string; stderr: string }> {
   const child = spawn(process.execPath, [KIMI, ...args], {
     env: { ...process.env, KIMI_HOME: home },
     stdio: ['ignore', 'pipe', 'pipe'],
