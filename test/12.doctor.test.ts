@@ -187,7 +187,7 @@ channels: { telegram: { token: "${TOKEN}", apiRoot: "${await nowhere()}" } }`);
       const pages = database.pragma('page_count', { simple: true }) as number;
       database.close();
       const file = openSync(path, 'r+');
-      writeSync(file, Buffer.alloc(6 * 4096, 0xff), 0, 6 * 4096, (pages - 8) * 4096);
+      writeSync(file, new Uint8Array(6 * 4096).fill(0xff), 0, 6 * 4096, (pages - 8) * 4096);
       closeSync(file);
       expect(await finding('database')).toMatchObject({
         status: 'fail',
