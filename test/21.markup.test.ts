@@ -4,7 +4,7 @@ import { chunk } from '../src/adapters/chunk.ts';
 import { visibleLength } from '../src/adapters/markup/telegram.ts';
 import { loadMarkup, type Markup } from '../src/adapters/markup.ts';
 import { FULL, markdown } from './support/arbitraries.ts';
-import { parseTelegramHtml } from './support/telegram-html.ts';
+import { parseTelegramHtml } from './support/telegram/html.ts';
 
 const LIMIT = 4_096;
 let markup: Markup;
