@@ -251,7 +251,10 @@ export async function startTelegram(options: TelegramServerOptions = {}): Promis
       const message = {
         message_id: messageId,
         from,
-        chat: chat < 0 ? { id: chat, type: 'supergroup', title: 'Group' } : { ...from, type: 'private' },
+        chat:
+          chat < 0
+            ? { id: chat, type: 'supergroup', title: 'Group' }
+            : { id: chat, type: 'private', first_name: from.first_name },
         date: Math.floor(Date.now() / 1_000),
         ...(thread === undefined ? {} : { message_thread_id: thread, is_topic_message: true }),
         text,
