@@ -1,0 +1,40 @@
+/** CommonMark as each platform writes it. The parser is loaded when the first channel that needs it starts. */
+import { escapeHtml, telegramHtml, visibleLength } from './markup/telegram.ts';
+
+export interface Markup {
+  /**
+   * CommonMark, with GitHub's tables and strikethrough, as HTML that Telegram accepts: always well formed, and at
+   * most `limit` UTF-16 units long once its entities are parsed, provided that `text` is. Shows everything that is
+   * in the text, as it stands where its markup cannot be kept.
+   */
+  telegram(text: string, limit: number): string;
+}
+
+export async function loadMarkup(): Promise<Markup> {
+  const [{ fromMarkdown }, { gfm }, { gfmFromMarkdown }] = await Promise.all([
+    import('mdast-util-from-markdown'),
+    import('micromark-extension-gfm'),
+    import('mdast-util-gfm'),
+  ]);
+  const extensions = [gfm({ singleTilde: false })];
+  const mdastExtensions = [gfmFromMarkdown()];
+
+  return {
+    telegram(text, limit) {
+      try {
+        const root = fromMarkdown(text, { extensions, mdastExtensions });
+        for (const alignTables of [true, false]) {
+          const html = telegramHtml(root, alignTables);
+          if (visibleLength(html) <= limit && !isBlank(html)) return html;
+        }
+      } catch {
+        // A thousand nested quotes exhaust the stack; whatever the reason, the text is worth more than its markup.
+      }
+      return escapeHtml(text);
+    },
+  };
+}
+
+function isBlank(html: string): boolean {
+  return html.replace(/<[^>]*>/g, '').trim() === '';
+}

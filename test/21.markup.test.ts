@@ -1,0 +1,164 @@
+import fc from 'fast-check';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { chunk } from '../src/adapters/chunk.ts';
+import { visibleLength } from '../src/adapters/markup/telegram.ts';
+import { loadMarkup, type Markup } from '../src/adapters/markup.ts';
+import { FULL, markdown } from './support/arbitraries.ts';
+import { parseTelegramHtml } from './support/telegram/html.ts';
+
+const LIMIT = 4_096;
+let markup: Markup;
+
+beforeAll(async () => {
+  markup = await loadMarkup();
+});
+
+const html = (text: string): string => markup.telegram(text, LIMIT);
+const shown = (text: string): string => parseTelegramHtml(html(text)).text;
+
+describe('the strict parser of the stand-in', () => {
+  test.each([
+    'a < b',
+    '<b>x',
+    'x</b>',
+    '<b><i>x</b></i>',
+    '<p>x</p>',
+    '<code><b>x</b></code>',
+    '<b><code>x</code></b>',
+  ])('refuses %s', (bad) => {
+    expect(() => parseTelegramHtml(bad)).toThrow("can't parse entities");
+  });
+
+  test('counts in UTF-16 units what is shown', () => {
+    const { text, entities } = parseTelegramHtml('<b>😀&lt;</b> &amp; &#128512;&bogus;');
+    expect(text).toBe('😀< & 😀&bogus;');
+    expect(entities).toEqual([{ type: 'bold', offset: 0, length: 3 }]);
+  });
+});
+
+describe('Telegram', () => {
+  test.each([
+    ['plain text', 'plain text'],
+    ['**bold** *italic* ~~struck~~ `code`', '<b>bold</b> <i>italic</i> <s>struck</s> <code>code</code>'],
+    ['***both** one*', '<b><i>both</i></b><i> one</i>'],
+    ['~5 to ~10', '~5 to ~10'],
+    ['# Heading with *style*', '<b>Heading with <i>style</i></b>'],
+    [
+      '[text](https://example.org/?a=1&b="2")',
+      '<a href="https://example.org/?a=1&amp;b=&quot;2&quot;">text</a>',
+    ],
+    ['[**bold** `code`](https://example.org)', '<a href="https://example.org"><b>bold</b> code</a>'],
+    ['![alt](https://example.org/i.png)', '<a href="https://example.org/i.png">alt</a>'],
+    ['**bold `code` bold**', '<b>bold </b><code>code</code><b> bold</b>'],
+    ['[run](javascript:alert(1))', 'run (javascript:alert(1))'],
+    ['[file](./notes.md)', 'file (./notes.md)'],
+    ['[user](tg://user?id=1)', '<a href="tg://user?id=1">user</a>'],
+    ['[a][1]\n\n[1]: https://example.org', '<a href="https://example.org">a</a>'],
+    ['[1]: https://example.org', '[1]: https://example.org'],
+    ['2 < 3 && <b onclick="x">raw</b>', '2 &lt; 3 &amp;&amp; &lt;b onclick="x"&gt;raw&lt;/b&gt;'],
+    ['<script>alert(1)</script>', '&lt;script&gt;alert(1)&lt;/script&gt;'],
+    ['one<br>two', 'one\ntwo'],
+    ['one\ntwo  \nthree', 'one\ntwo\nthree'],
+    ['one\n\n\n\ntwo', 'one\n\ntwo'],
+    ['---', '———'],
+    ['- a\n- b\n  1. c\n  2. d', '• a\n• b\n  1. c\n  2. d'],
+    ['7. a\n7. b', '7. a\n8. b'],
+    ['- [x] done\n- [ ] open', '• ☑ done\n• ☐ open'],
+    ['- a\n\n  b\n- c', '• a\n\n  b\n• c'],
+    ['> quote\n> > deeper', '<blockquote>quote\ndeeper</blockquote>'],
+    ['```js\na < b\n```', '<pre><code class="language-js">a &lt; b</code></pre>'],
+    ['```\nplain\n```', '<pre>plain</pre>'],
+    ['```js"x\ny\n```', '<pre><code class="language-js&quot;x">y</code></pre>'],
+    ['- a\n  ```\n  code\n  ```\n  b', '• a\n<pre>code</pre>\n  b'],
+    [
+      '> a\n> ```\n> code\n> ```\n> b',
+      '<blockquote>a</blockquote>\n<pre>code</pre>\n<blockquote>b</blockquote>',
+    ],
+    ['note[^1]\n\n[^1]: a *note*', 'note[1]\n\n[1] a <i>note</i>'],
+  ])('%j', (text, expected) => {
+    expect(html(text)).toBe(expected);
+    parseTelegramHtml(html(text));
+  });
+
+  test('aligns tables for a font of one width', () => {
+    expect(html('| item | n |\n|:--|--:|\n| tea | 12 |\n| 漢字 | **3** |')).toBe(
+      '<pre>item |  n\n-----+---\ntea  | 12\n漢字 |  3</pre>',
+    );
+  });
+
+  test('leaves tables unaligned where alignment would burst the message', () => {
+    const rows = `| ${'w'.repeat(1_500)} |\n|---|\n${'| a |\n'.repeat(400)}`;
+    expect(rows.length).toBeLessThan(LIMIT);
+    expect(visibleLength(html(rows))).toBeLessThanOrEqual(LIMIT);
+    expect(html(rows)).toContain('<pre>');
+  });
+
+  test('shows as it is what has no visible form, and what is nested beyond reason', () => {
+    expect(shown('```js\n```')).toBe('```js\n```');
+    const deep = `${'>'.repeat(3_000)} deep`;
+    expect(shown(deep)).toContain('deep');
+  });
+
+  test('any text: accepted, within the limit, visible, and counted as the platform counts', () => {
+    fc.assert(
+      fc.property(markdown, (text) => {
+        for (const piece of chunk(text, LIMIT)) {
+          const rendered = html(piece.text);
+          const parsed = parseTelegramHtml(rendered);
+          expect(parsed.text.length).toBeLessThanOrEqual(LIMIT);
+          expect(visibleLength(rendered)).toBe(parsed.text.length);
+          expect(parsed.text.trim() === '').toBe(text.trim() === '');
+        }
+      }),
+      { numRuns: FULL ? 5_000 : 300 },
+    );
+  });
+
+  test('any text that is cut small: every piece by itself is accepted', () => {
+    fc.assert(
+      fc.property(markdown, fc.integer({ min: 16, max: 300 }), (text, limit) => {
+        for (const piece of chunk(text, limit)) {
+          expect(parseTelegramHtml(markup.telegram(piece.text, limit)).text.length).toBeLessThanOrEqual(
+            limit,
+          );
+        }
+      }),
+      { numRuns: FULL ? 5_000 : 200 },
+    );
+  });
+
+  test('lines of 64 KiB of anything', () => {
+    const units = [
+      'x',
+      '😀',
+      'word ',
+      '**b** ',
+      '`',
+      '[',
+      '[a](https://b.c) ',
+      '<',
+      '&',
+      '> ',
+      '- ',
+      '|',
+      'ש',
+      '_a_',
+    ];
+    for (const unit of FULL ? units : units.slice(0, 8)) {
+      const text = unit.repeat(65_536 / unit.length);
+      for (const piece of chunk(text, LIMIT)) {
+        expect(parseTelegramHtml(html(piece.text)).text.length).toBeLessThanOrEqual(LIMIT);
+      }
+    }
+  });
+
+  test('every word of ordinary prose is still there', () => {
+    fc.assert(
+      fc.property(fc.lorem({ maxCount: 400 }), (text) => {
+        const words = chunk(text, 200).flatMap((piece) => shown(piece.text).split(/\s+/));
+        expect(words).toEqual(text.split(/\s+/));
+      }),
+      { numRuns: FULL ? 500 : 30 },
+    );
+  });
+});
