@@ -80,7 +80,7 @@ test('an answer grows before it is complete, and /stop ends it', async () => {
   });
   ollama.replies.push({
     text: ['One', ', two', ', three'],
-    before: (index) => (index === 2 ? gate : undefined),
+    before: async (index) => void (index === 2 && (await gate)),
   });
   const user = await terminalUser(home);
   await user.say('Count.');

@@ -19,7 +19,7 @@ export const channels: readonly Channel[] = [
       channels.telegram.token ? undefined : 'no token: make a bot with @BotFather and set TELEGRAM_BOT_TOKEN',
     settings: ({ channels }) => channels.telegram,
     async create({ channels }) {
-      const { createTelegram } = await import('./telegram/telegram.ts');
+      const { createTelegram } = await import('./telegram.ts');
       return createTelegram({ token: channels.telegram.token ?? '', apiRoot: channels.telegram.apiRoot });
     },
   },
