@@ -40,7 +40,8 @@ export function createFetch(signals: readonly AbortSignal[]): typeof fetch {
       return await receive(await exchange(url, init, all));
     } catch (error) {
       // A kept connection that Ollama closed meanwhile, in a restart for one: the request never reached it.
-      if (error instanceof StaleConnectionError) return receive(await exchange(url, init, all));
+      if (error instanceof StaleConnectionError)
+        return receive(await exchange(url, init, all, { kept: false }));
       throw error;
     }
   };
@@ -48,17 +49,19 @@ export function createFetch(signals: readonly AbortSignal[]): typeof fetch {
 
 class StaleConnectionError extends Error {}
 
-/** Sends one request; resolves with its response's head. An abort of any signal ends it, until it is over. */
+/** Sends one request, over a kept connection or a new one; resolves with its response's head. An abort of any signal ends it, until it is over. */
 function exchange(
   url: URL,
   init: RequestInit | undefined,
   signals: readonly AbortSignal[],
+  { kept } = { kept: true },
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
     const request = send(url, {
       method: init?.method ?? 'GET',
       headers: Object.fromEntries(new Headers(init?.headers)),
+      ...(kept ? {} : { agent: false }),
     });
     // Listeners that are taken off again: AbortSignal.any would leave something on the daemon's long-lived signals.
     const abort = () => request.destroy(new Error('aborted'));
