@@ -101,9 +101,11 @@ async function* checkedLines(response: IncomingMessage): AsyncGenerator<Uint8Arr
     const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = lines.pop() ?? '';
     if (rest.length > MAX_LINE) throw new GarbledError('a line without an end');
-    const checked = lines.filter((line) => line.trim() !== '');
-    for (const line of checked) check(line);
-    if (checked.length > 0) yield encoder.encode(`${checked.join('\n')}\n`);
+    for (const line of lines) {
+      if (line.trim() === '') continue;
+      check(line);
+      yield encoder.encode(`${line}\n`);
+    }
   }
   rest += decoder.decode();
   if (rest.trim() !== '') {
