@@ -103,6 +103,7 @@ export function createStarting(options: StartingOptions): Starting {
     },
     reset() {
       givenUp = false;
+      failure = undefined;
     },
     async waiting() {
       await deciding?.catch(() => {});
