@@ -79,7 +79,7 @@ export function createModels(options: ModelsOptions): Models {
   const starting = createStarting({
     starter,
     needed: async () => wantsStarter() && (await look()).models.length === 0 && !(await starter.present()),
-    onReady: changed,
+    onReady: forget,
     log,
     ...(options.retryDelaysMs ? { delaysMs: options.retryDelaysMs } : {}),
   });
@@ -188,10 +188,15 @@ export function createModels(options: ModelsOptions): Models {
     return noModel(why ? withoutStop(why.message) : '');
   }
 
-  function changed(): void {
+  function forget(): void {
     generation++;
     selection = undefined;
     looking = undefined;
+  }
+
+  function changed(): void {
+    forget();
+    starting.reset();
     gate.changed();
   }
 
@@ -206,7 +211,7 @@ export function createModels(options: ModelsOptions): Models {
       waiting: starting.waiting,
       none,
       firstChoice,
-      onFailure: changed,
+      onFailure: forget,
       log,
     }),
     candidates,

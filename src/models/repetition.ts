@@ -42,11 +42,12 @@ function endsInLoop(text: string, leastRound: number): boolean {
     text.charCodeAt(text.length - 1 - index),
   );
   const agreement = zArray(backwards);
-  for (let round = leastRound; round < backwards.length; round++) {
+  // From the shortest: a multiple of a round is a round too, and says nothing about how long it really is.
+  for (let round = 1; round < backwards.length; round++) {
     const length = round + (agreement[round] ?? 0);
     const rounds = length / round;
     const enough = round >= LONG_ROUND ? LEAST_ROUNDS_OF_A_LONG_ONE : LEAST_ROUNDS;
-    if (length >= LEAST_LENGTH && rounds >= enough) return true;
+    if (length >= LEAST_LENGTH && rounds >= enough) return round >= leastRound;
   }
   return false;
 }

@@ -17,8 +17,10 @@ export interface StartingOptions {
 }
 
 export interface Starting {
-  /** Begins, unless it has. Never rejects. */
+  /** Begins, unless it has, or has given up. */
   run(): void;
+  /** Lets it begin again after it has given up: something has changed. */
+  reset(): void;
   /** What to wait for while an attempt is under way; undefined between attempts, since that may last. */
   waiting(): Promise<Waiting | undefined>;
   /** Why the last attempt failed. */
@@ -38,12 +40,16 @@ export function createStarting(options: StartingOptions): Starting {
   let deciding: Promise<boolean> | undefined;
   let attempt: { progress: Progress; changed: Promise<void>; wake: () => void } | undefined;
   let failure: KimiError | undefined;
+  let givenUp = false;
 
   async function run(): Promise<void> {
     for (let failures = 0; !signal.aborted && (await decide()); failures++) {
       if (await fetchOnce()) return onReady();
       // A file with a wrong hash will not be another one in a minute, and it is large.
-      if (failure?.code === 'hash_mismatch') return;
+      if (failure?.code === 'hash_mismatch') {
+        givenUp = true;
+        return;
+      }
       const delay = delaysMs[Math.min(failures, delaysMs.length - 1)] ?? 0;
       await sleep(delay * (1 + Math.random() / 4), undefined, { signal, ref: false }).catch(() => {});
     }
@@ -88,12 +94,16 @@ export function createStarting(options: StartingOptions): Starting {
 
   return {
     run() {
-      if (signal.aborted) return;
+      if (signal.aborted || givenUp) return;
       running ??= run()
         .catch((error: unknown) => log.error({ err: error }, 'fetching the starter model was given up'))
         .finally(() => {
           running = undefined;
         });
+    },
+    reset() {
+      givenUp = false;
+      failure = undefined;
     },
     async waiting() {
       await deciding?.catch(() => {});

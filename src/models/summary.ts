@@ -15,8 +15,8 @@ const LABEL = { user: 'User: ', assistant: 'Assistant: ' } as const;
 
 /**
  * Folds `dropped` messages (oldest first) into `previous`, one line a message, within `maxTokens` by `count`.
- * When it grows too long the oldest of the assistant's lines go first, then the oldest of the user's. Empty when
- * nothing fits.
+ * When it grows too long the assistant's lines go first, then the user's questions, last what the user stated: names,
+ * places and wishes outlive small talk. Within each kind the oldest go first. Empty when nothing fits.
  */
 export function summarise(
   previous: string,
@@ -27,15 +27,21 @@ export function summarise(
   const lines = [
     ...previous.split('\n').filter((line) => line.trim() !== ''),
     ...dropped.flatMap(lineOf),
-  ].map((line) => ({ line, tokens: count(`${line}\n`) }));
+  ].map((line) => ({ line, worth: worthOf(line), tokens: count(`${line}\n`) }));
   const text = () => lines.map(({ line }) => line).join('\n');
   let total = lines.reduce((sum, { tokens }) => sum + tokens, 0);
   while (lines.length > 0 && (total > maxTokens || count(text()) > maxTokens)) {
-    const oldest = lines.findIndex(({ line }) => line.startsWith(LABEL.assistant));
-    const [gone] = lines.splice(Math.max(oldest, 0), 1);
+    const least = Math.min(...lines.map(({ worth }) => worth));
+    const oldest = lines.findIndex(({ worth }) => worth === least);
+    const [gone] = lines.splice(oldest, 1);
     total -= gone?.tokens ?? 0;
   }
   return text();
+}
+
+function worthOf(line: string): number {
+  if (line.startsWith(LABEL.assistant)) return 0;
+  return /[?？؟]/.test(line) ? 1 : 2;
 }
 
 /** A message as a single line, so that nothing within it can pass for another message of the summary. */

@@ -197,6 +197,8 @@ async function sendReply(response: ServerResponse, body: ChatBody, reply: Reply)
     case 'silence':
       return;
     case 'cut':
+      // What was written reaches the client before the end does.
+      await nextTurn();
       response.destroy();
       return;
     case 'garbage':

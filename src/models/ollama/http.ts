@@ -33,28 +33,50 @@ export class GarbledError extends Error {
  * console, with whatever they hold, and goes on.
  */
 export function createFetch(signals: readonly AbortSignal[]): typeof fetch {
-  return (input, init) =>
-    new Promise((resolve, reject) => {
-      const url = new URL(String(input));
-      const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
-      const request = send(url, {
-        method: init?.method ?? 'GET',
-        headers: Object.fromEntries(new Headers(init?.headers)),
-      });
-      // Listeners that are taken off again: AbortSignal.any would leave something on the daemon's long-lived signals.
-      const abort = () => request.destroy(new Error('aborted'));
-      const all = init?.signal ? [...signals, init.signal] : signals;
-      for (const signal of all) signal.addEventListener('abort', abort);
-      request.on('close', () => {
-        for (const signal of all) signal.removeEventListener('abort', abort);
-      });
-      request.on('error', reject);
-      request.on('response', (response) => {
-        receive(response).then(resolve, reject);
-      });
-      if (all.some((signal) => signal.aborted)) abort();
-      else request.end(init?.body ?? undefined);
+  return async (input, init) => {
+    const url = new URL(String(input));
+    const all = init?.signal ? [...signals, init.signal] : signals;
+    try {
+      return await receive(await exchange(url, init, all));
+    } catch (error) {
+      // A kept connection that Ollama closed meanwhile, in a restart for one: the request never reached it.
+      if (error instanceof StaleConnectionError)
+        return receive(await exchange(url, init, all, { kept: false }));
+      throw error;
+    }
+  };
+}
+
+class StaleConnectionError extends Error {}
+
+/** Sends one request, over a kept connection or a new one; resolves with its response's head. An abort of any signal ends it, until it is over. */
+function exchange(
+  url: URL,
+  init: RequestInit | undefined,
+  signals: readonly AbortSignal[],
+  { kept } = { kept: true },
+): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
+    const request = send(url, {
+      method: init?.method ?? 'GET',
+      headers: Object.fromEntries(new Headers(init?.headers)),
+      ...(kept ? {} : { agent: false }),
     });
+    // Listeners that are taken off again: AbortSignal.any would leave something on the daemon's long-lived signals.
+    const abort = () => request.destroy(new Error('aborted'));
+    for (const signal of signals) signal.addEventListener('abort', abort);
+    request.on('close', () => {
+      for (const signal of signals) signal.removeEventListener('abort', abort);
+    });
+    request.on('error', (error: NodeJS.ErrnoException) => {
+      const stale = request.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
+      reject(stale ? new StaleConnectionError(error.message, { cause: error }) : error);
+    });
+    request.on('response', resolve);
+    if (signals.some((signal) => signal.aborted)) abort();
+    else request.end(init?.body ?? undefined);
+  });
 }
 
 async function receive(response: IncomingMessage): Promise<Response> {
@@ -79,9 +101,11 @@ async function* checkedLines(response: IncomingMessage): AsyncGenerator<Uint8Arr
     const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = lines.pop() ?? '';
     if (rest.length > MAX_LINE) throw new GarbledError('a line without an end');
-    const checked = lines.filter((line) => line.trim() !== '');
-    for (const line of checked) check(line);
-    if (checked.length > 0) yield encoder.encode(`${checked.join('\n')}\n`);
+    for (const line of lines) {
+      if (line.trim() === '') continue;
+      check(line);
+      yield encoder.encode(`${line}\n`);
+    }
   }
   rest += decoder.decode();
   if (rest.trim() !== '') {

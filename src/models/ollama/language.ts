@@ -29,7 +29,7 @@ export interface LanguageOptions {
   connect(signals: readonly AbortSignal[]): Promise<Ollama>;
 }
 
-/** Neither method rejects or throws on Ollama's account but doGenerate; a stream ends with `finish` or `error`. */
+/** A stream ends with `finish`, or with `error` holding a KimiError; doGenerate rejects with that KimiError. */
 export function createOllamaLanguage(options: LanguageOptions): LanguageModelV3 {
   return {
     specificationVersion: 'v3',
