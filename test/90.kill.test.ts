@@ -85,7 +85,11 @@ test(`${MESSAGES} messages of ${PEOPLE} people, ${RANDOM_KILLS + TRANSITIONS.len
     const there = new Set(telegram.sent.flatMap(({ text }) => answered(text)));
     return Array.from({ length: MESSAGES }, (_, n) => n).filter((n) => !there.has(n));
   };
-  await telegram.waitFor(() => missing().length === 0, 'every message is answered', 120_000);
+  await telegram
+    .waitFor(() => missing().length === 0, 'every message is answered', 120_000)
+    .catch((error: Error) => {
+      throw new Error(`${error.message}; missing ${missing()}; the daemon said ${daemon?.stderr()}`);
+    });
   expect(await daemon.end('SIGTERM')).toBe(0);
   expect(toldOfDeath).toBe(kills.length);
 

@@ -20,6 +20,17 @@ export async function run(): Promise<number> {
       : { dest: 2, sync: true },
   );
   const daemon = await startDaemon({ logTo });
+  // What nobody caught is a defect of ours. One promise's is logged; after an exception nothing can be relied upon,
+  // so the daemon ends in good order and its service starts it anew.
+  process.on('unhandledRejection', (reason) =>
+    daemon.log.error({ err: reason }, 'nobody caught this; please report it'),
+  );
+  process.on('uncaughtException', (error) => {
+    daemon.log.fatal({ err: error }, 'nobody caught this; please report it');
+    process.exitCode = 1;
+    setTimeout(() => process.exit(1), LONGEST_STOP_MS).unref();
+    void daemon.stop();
+  });
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     process.on(signal, () => {
       setTimeout(() => process.exit(0), LONGEST_STOP_MS).unref();
@@ -41,5 +52,5 @@ export async function run(): Promise<number> {
     );
     await daemon.stopped;
   }
-  return 0;
+  return Number(process.exitCode ?? 0);
 }

@@ -11,7 +11,7 @@ import type { Delivery } from './outbox.ts';
 import { createReply } from './reply.ts';
 
 /** A turn that was begun so often without an end is what ends the daemon: it is put aside. */
-const MOST_ATTEMPTS = 20;
+const MOST_ATTEMPTS = 100;
 
 export interface Dispatcher {
   /** Every command that a skill takes. */

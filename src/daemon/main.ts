@@ -5,7 +5,7 @@ import { channels as definitions } from '../adapters/index.ts';
 import { createTerminal } from '../adapters/terminal.ts';
 import { prepareHome } from '../config/home.ts';
 import { createConfigStore } from '../config/store.ts';
-import { createLog } from '../log.ts';
+import { createLog, type Log } from '../log.ts';
 import { openStore } from '../memory/store.ts';
 import { createEmbeddedProvider } from '../models/embedded/provider.ts';
 import { createOllamaProvider } from '../models/ollama.ts';
@@ -33,6 +33,7 @@ const PRUNE_EVERY_MS = 6 * 3_600_000;
 
 export interface Daemon {
   home: string;
+  log: Log;
   status(): Promise<StatusReport>;
   /** Drains and ends. Resolves when all is on disk; safe to call twice. */
   stop(): Promise<void>;
@@ -47,6 +48,8 @@ export interface Daemon {
  */
 export async function startDaemon(options: { logTo: DestinationStream }): Promise<Daemon> {
   const startedAt = Date.now();
+  // What is written from here on is its owner's alone.
+  process.umask(0o077);
 
   // 1. The home and its configuration.
   const home = prepareHome();
@@ -170,5 +173,5 @@ export async function startDaemon(options: { logTo: DestinationStream }): Promis
     })();
     return stopping;
   };
-  return { home, status, stop, stopped };
+  return { home, log, status, stop, stopped };
 }

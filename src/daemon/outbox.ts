@@ -1,4 +1,5 @@
 /** Delivery: outbox row → limiter → adapter → record. One worker a room, so that order is kept in each. */
+import { setMaxListeners } from 'node:events';
 import type { Adapter } from '../adapters/adapter.ts';
 import { asKimiError, type KimiError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -36,6 +37,7 @@ export function createDelivery({ store, log, now = Date.now }: DeliveryOptions):
   const workers = new Map<string, Promise<void>>();
   const timers = new Map<string, NodeJS.Timeout>();
   const closing = new AbortController();
+  setMaxListeners(0, closing.signal);
 
   function kick(room: string): void {
     clearTimeout(timers.get(room));

@@ -64,7 +64,11 @@ function exchange(
       ...(kept ? {} : { agent: false }),
     });
     // Listeners that are taken off again: AbortSignal.any would leave something on the daemon's long-lived signals.
-    const abort = () => request.destroy(new Error('aborted'));
+    let response: IncomingMessage | undefined;
+    const abort = () => {
+      // After the last byte the connection may serve another request already.
+      if (!response?.complete) request.destroy();
+    };
     for (const signal of signals) signal.addEventListener('abort', abort);
     request.on('close', () => {
       for (const signal of signals) signal.removeEventListener('abort', abort);
@@ -73,7 +77,10 @@ function exchange(
       const stale = request.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
       reject(stale ? new StaleConnectionError(error.message, { cause: error }) : error);
     });
-    request.on('response', resolve);
+    request.on('response', (head) => {
+      response = head;
+      resolve(head);
+    });
     if (signals.some((signal) => signal.aborted)) abort();
     else request.end(init?.body ?? undefined);
   });
