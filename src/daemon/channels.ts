@@ -36,7 +36,7 @@ export function createChannels(options: ChannelsOptions): Channels {
   let applying: Promise<void> = Promise.resolve();
 
   async function start(adapter: Adapter, settings: string): Promise<void> {
-    await adapter.start(receive, { log: log.child({ channel: adapter.name }), commands });
+    await adapter.start(receive, { log, commands });
     running.set(adapter.name, { adapter, settings });
     off.delete(adapter.name);
     delivery.attach(adapter);
