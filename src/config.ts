@@ -93,6 +93,23 @@ export const configSchema = z.strictObject({
           ),
         })
         .prefault({}),
+      slack: z
+        .strictObject({
+          botToken: secret('xoxb-…, of the app as it is installed; absent or empty: the channel is off'),
+          appToken: secret('xapp-…, with connections:write, for Socket Mode'),
+          apiUrl: address('https://slack.com/api').describe('Where the Web API is'),
+        })
+        .prefault({}),
+      discord: z
+        .strictObject({
+          token: secret("The bot's; absent or empty: the channel is off"),
+          apiUrl: address('https://discord.com/api').describe('Where the REST API is, without its version'),
+        })
+        .prefault({}),
+      reactions: z
+        .boolean()
+        .default(true)
+        .describe('Whether a message that takes more than 2 s to answer gets a reaction meanwhile'),
     })
     .prefault({}),
   access: z

@@ -55,14 +55,14 @@ export interface Sender {
 export interface Attachment {
   kind: 'image' | 'audio' | 'document';
   name: string;
-  /** Sniffed from the bytes where they are at hand, else what the platform says. */
+  /** Sniffed from the bytes once they are at hand, until then what the platform says. */
   mediaType: string;
   bytes: number;
   /** The platform's handle to fetch it by, or a path in the attachment store. */
   source: { platformId: string } | { path: string };
 }
 
-/** A message that somebody sent us. */
+/** A message that somebody sent us, or a button that they pressed. */
 export interface Inbound {
   conversation: ConversationId;
   /** Unique within (channel, account): what makes receiving it twice harmless. */
@@ -75,8 +75,18 @@ export interface Inbound {
   /** As written, with a mention of us at its start removed. */
   text: string;
   attachments: Attachment[];
+  /** Set when this is no message but a button of a question of ours that was pressed. */
+  choice?: { ask: string; option: string };
   /** When the platform says it was sent, in milliseconds since the epoch. */
   sentAt: number;
+}
+
+/** A question as it is shown: the text is the message's own. */
+export interface Ask {
+  /** Comes back in {@link Inbound.choice}. At most 40 bytes: platforms give a button little room. */
+  id: string;
+  /** `id` at most 16 bytes, `label` at most 40 characters; at most 10. */
+  options: readonly { id: string; label: string }[];
 }
 
 /** One platform message to show. `text` is CommonMark; the adapter renders it. */
@@ -87,6 +97,10 @@ export interface Outbound {
   text: string;
   /** The message this one answers. Platforms show it where it helps: in groups. */
   replyTo?: string;
+  /** A file to send, its `source` a path; `text` is then its caption, and may be empty. */
+  file?: Attachment;
+  /** Buttons to show below the text. An edit without them takes them away. */
+  ask?: Ask;
   /** False while the text is still growing: platforms may show that by typing or a cursor. */
   final: boolean;
 }

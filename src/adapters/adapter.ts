@@ -1,7 +1,7 @@
 /** The contract of a channel. One file in this folder and one line in index.ts add a platform. */
 
 import type { Log } from '../log.ts';
-import type { ConversationId, Inbound, Outbound } from '../message.ts';
+import type { Attachment, ConversationId, Inbound, Outbound } from '../message.ts';
 
 /**
  * Hands a message to the daemon. Resolves when it is on disk, and only then may the adapter acknowledge it to the
@@ -72,6 +72,15 @@ export interface Adapter {
   edit?(messageId: string, outbound: Outbound, signal: AbortSignal): Promise<void>;
   /** Takes a sent message away. */
   remove?(conversation: ConversationId, messageId: string, signal: AbortSignal): Promise<void>;
+  /** Largest files, in bytes, that the platform lets us take in and send. Absent: it knows no files. */
+  readonly fileLimits?: { download: number; upload: number };
+  /**
+   * The bytes of an attachment that came with a message. Throws a KimiError, `refused` when it is gone. The caller
+   * stops reading when it has enough.
+   */
+  download?(attachment: Attachment, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
+  /** Shows or takes back a sign on somebody's message that we work on it. Best effort: never rejects. */
+  react?(conversation: ConversationId, messageId: string, shown: boolean): Promise<void>;
   /** Shows, for a few seconds, that we are writing. Best effort: never rejects. */
   typing?(conversation: ConversationId): Promise<void>;
   health(): ChannelHealth;
