@@ -45,6 +45,7 @@ export function createConversations(database: Database) {
     SELECT (SELECT count(*) FROM conversations) AS conversations, (SELECT count(*) FROM messages) AS messages`);
 
   return {
+    exists: (key: string): boolean => get.get(key) !== undefined,
     /** The conversation, made where it is new. */
     open(key: string, person: number, now: number): Conversation {
       insert.run(key, person, now);
