@@ -47,6 +47,8 @@ const LONGEST_ARRAY = 1_024;
 /** The specification's limit for keys and tensor names. */
 const LONGEST_NAME = 65_535;
 const MOST_ENTRIES = 65_536;
+/** Vocabularies have some hundred thousand entries, their merges a few more. */
+const MOST_TEXTS = 4_000_000;
 const MOST_TENSORS = 1_000_000;
 const MOST_DIMENSIONS = 4;
 const LONGEST_TEXT = 16 * 1024 * 1024;
@@ -117,6 +119,7 @@ async function readArray(cursor: Cursor): Promise<number[] | undefined> {
   const type = await cursor.uint32();
   const length = await cursor.uint64();
   if (type === GGUF_TYPE.string) {
+    if (length > MOST_TEXTS) throw cursor.malformed(`it claims a list of ${length} texts`);
     for (let index = 0; index < length; index++) await cursor.skip(await cursor.uint64());
     return undefined;
   }

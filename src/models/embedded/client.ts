@@ -182,6 +182,9 @@ export function createEngineClient(options: EngineClientOptions): EngineClient {
     });
     wake(to);
     const onAbort = () => {
+      // What is on its way now has no reader any more.
+      const pending = to.pending.get(id);
+      if (pending) pending.onDelta = undefined;
       say(to, { id, abort: true });
       overdue = setTimeout(() => void end(to), abortSeconds * 1_000).unref();
     };

@@ -155,6 +155,7 @@ async function collect(
     } else if (part.type === 'error') throw asKimiError(part.error);
     else if (part.type === 'finish') finished = part;
   }
-  if (!finished) throw new KimiError('The model ended without a result. Ask again.', { code: 'model_failed' });
+  if (!finished)
+    throw new KimiError('The model ended without a result. Ask again.', { code: 'model_failed' });
   return { content, warnings, finishReason: finished.finishReason, usage: finished.usage };
 }

@@ -1,6 +1,5 @@
 /** The GGUF files in the models folder, and what each can do, told from their headers. */
 import { readdir, stat } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Log } from '../../log.ts';
 import { type GgufHeader, readGguf } from '../gguf.ts';
@@ -59,11 +58,6 @@ export function createLibrary(folder: () => string, log: Log): Library {
       return entries.filter((entry) => entry !== undefined);
     },
   };
-}
-
-/** `~` and `~/x` in a configured path. */
-export function expandHome(path: string): string {
-  return path === '~' || path.startsWith('~/') ? join(homedir(), path.slice(1)) : path;
 }
 
 function describe(name: string, header: GgufHeader): ModelInfo {

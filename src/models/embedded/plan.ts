@@ -20,10 +20,7 @@ const COPY_SHARE = 0.25;
  * Plans a model's context. Half of the memory that the weights leave goes to one conversation's window at most;
  * further conversations are added while they fit into a quarter.
  */
-export function planContext(
-  header: GgufHeader,
-  limits: { memory: number; maxWindow: number },
-): Plan {
+export function planContext(header: GgufHeader, limits: { memory: number; maxWindow: number }): Plan {
   const trained = contextLength(header) ?? LEAST_WINDOW * 2;
   const wanted = Math.min(trained, limits.maxWindow);
   const room = Math.max(0, limits.memory - header.fileBytes * (1 + COPY_SHARE) - OVERHEAD_BYTES);

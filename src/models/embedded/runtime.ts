@@ -81,10 +81,18 @@ export class ChatRuntime {
     try {
       const inputTokens = prompt.length;
       const maxTokens = Math.min(options.maxTokens ?? room, room);
-      const answer = await this.write(sequence, history, { ...options, maxTokens }, grammar, signal, (chunk) => {
-        stopReading();
-        if (chunk.text !== '') emit({ type: chunk.type === 'segment' ? 'reasoning' : 'text', delta: chunk.text });
-      });
+      const answer = await this.write(
+        sequence,
+        history,
+        { ...options, maxTokens },
+        grammar,
+        signal,
+        (chunk) => {
+          stopReading();
+          if (chunk.text !== '')
+            emit({ type: chunk.type === 'segment' ? 'reasoning' : 'text', delta: chunk.text });
+        },
+      );
       return { type: 'generated', inputTokens, ...answer, reusedTokens: inputTokens - answer.readTokens };
     } catch (error) {
       await sequence.clearHistory();
