@@ -1,0 +1,198 @@
+/** A loaded chat model: messages → rendered prompt → sequence that remembers most of it → tokens. Model process only. */
+import type {
+  ChatHistoryItem,
+  ChatWrapper,
+  Llama,
+  LlamaChatResponseChunk,
+  LlamaContext,
+  LlamaContextSequence,
+  LlamaGrammar,
+  LlamaModel,
+  Token,
+} from 'node-llama-cpp';
+import { KimiError } from '../../errors.ts';
+import { createRepetitionGuard } from '../repetition.ts';
+import type { ChatSpec, Delta, GenerateOptions, Message, Result } from './protocol.ts';
+import { SequencePool } from './sequences.ts';
+import type { ThreadShare } from './threads.ts';
+
+/** A prompt shorter than this is read in no time; no need to take all cores for it. */
+const WORTH_ALL_CORES_TOKENS = 32;
+
+export class ChatRuntime {
+  private readonly pool: SequencePool<LlamaContextSequence>;
+  private readonly grammars = new Map<string, Promise<LlamaGrammar>>();
+
+  private constructor(
+    private readonly llama: Llama,
+    private readonly model: LlamaModel,
+    private readonly context: LlamaContext,
+    private readonly wrapper: ChatWrapper,
+    private readonly threads: ThreadShare,
+  ) {
+    const sequences = Array.from({ length: context.totalSequences }, () => context.getSequence());
+    this.pool = new SequencePool(sequences);
+  }
+
+  /** Loads weights and makes a context. Rejects when the file is bad or memory does not suffice. */
+  static async load(llama: Llama, spec: ChatSpec, threads: ThreadShare): Promise<ChatRuntime> {
+    const { resolveChatWrapper } = await import('node-llama-cpp');
+    const model = await llama.loadModel({ modelPath: spec.path });
+    try {
+      // A context never gets more threads than are allowed while it is made.
+      const context = await threads.all(() => createContext(model, spec, threads.most));
+      return new ChatRuntime(llama, model, context, resolveChatWrapper(model), threads);
+    } catch (error) {
+      await model.dispose();
+      throw error;
+    }
+  }
+
+  /** Exact number of tokens of a text, special tokens taken as plain text. */
+  count(text: string): number {
+    return this.model.tokenize(text).length;
+  }
+
+  /**
+   * Writes an answer. Throws KimiError `model_overflow` when the prompt leaves no room for one, and the signal's
+   * reason when aborted.
+   */
+  async generate(
+    messages: readonly Message[],
+    options: GenerateOptions,
+    signal: AbortSignal,
+    emit: (delta: Delta) => void,
+  ): Promise<Result> {
+    const history = this.history(messages);
+    const prompt = this.wrapper
+      .generateContextState({ chatHistory: history })
+      .contextText.tokenize(this.model.tokenizer);
+    const room = this.context.contextSize - prompt.length - 1;
+    if (room < 1) {
+      throw new KimiError(
+        `The prompt has ${prompt.length} tokens, the model's window here ${this.context.contextSize}: shorten the conversation with /new.`,
+        { code: 'model_overflow' },
+      );
+    }
+    const grammar = options.json && (await this.grammar(options.json.schema));
+    const sequence = await this.pool.take((candidate) => kept(candidate, prompt), signal);
+    const long = prompt.length - kept(sequence, prompt) > WORTH_ALL_CORES_TOKENS;
+    const stopReading = long ? this.threads.reading() : () => undefined;
+    try {
+      const inputTokens = prompt.length;
+      const maxTokens = Math.min(options.maxTokens ?? room, room);
+      const answer = await this.write(
+        sequence,
+        history,
+        { ...options, maxTokens },
+        grammar,
+        signal,
+        (chunk) => {
+          stopReading();
+          if (chunk.text !== '')
+            emit({ type: chunk.type === 'segment' ? 'reasoning' : 'text', delta: chunk.text });
+        },
+      );
+      return { type: 'generated', inputTokens, ...answer, reusedTokens: inputTokens - answer.readTokens };
+    } catch (error) {
+      await sequence.clearHistory();
+      throw error;
+    } finally {
+      stopReading();
+      this.pool.release(sequence);
+    }
+  }
+
+  async dispose(): Promise<void> {
+    await this.context.dispose();
+    await this.model.dispose();
+  }
+
+  private async write(
+    sequence: LlamaContextSequence,
+    history: ChatHistoryItem[],
+    options: GenerateOptions & { maxTokens: number },
+    grammar: LlamaGrammar | undefined,
+    signal: AbortSignal,
+    onChunk: (chunk: LlamaChatResponseChunk) => void,
+  ) {
+    const { LlamaChat } = await import('node-llama-cpp');
+    const chat = new LlamaChat({ contextSequence: sequence, chatWrapper: this.wrapper });
+    const guard = createRepetitionGuard();
+    const loop = new AbortController();
+    const before = sequence.tokenMeter.getState();
+    let outputTokens = 0;
+    try {
+      const response = await chat.generateResponse(history, {
+        signal: AbortSignal.any([signal, loop.signal]),
+        stopOnAbortSignal: true,
+        maxTokens: options.maxTokens,
+        temperature: options.temperature,
+        ...(options.topP !== undefined && { topP: options.topP }),
+        ...(options.topK !== undefined && { topK: options.topK }),
+        ...(options.seed !== undefined && { seed: options.seed }),
+        // JSON repeats its own syntax: a penalty on that spoils it.
+        repeatPenalty: options.repeatPenalty && !grammar ? { penalty: options.repeatPenalty } : false,
+        ...(options.stop?.length && { customStopTriggers: options.stop }),
+        ...(grammar && { grammar }),
+        onResponseChunk(chunk) {
+          outputTokens += chunk.tokens.length;
+          onChunk(chunk);
+          if (guard.push(chunk.text)) loop.abort();
+        },
+      });
+      const { stopReason } = response.metadata;
+      if (stopReason === 'abort' && !loop.signal.aborted) throw signal.reason;
+      const readTokens = sequence.tokenMeter.diff(before).usedInputTokens;
+      return { reason: reasonOf(stopReason), readTokens, outputTokens };
+    } finally {
+      chat.dispose();
+    }
+  }
+
+  /** Where the conversation brings no system prompt, the model gets the library's: small models need one to make sense. */
+  private history(messages: readonly Message[]): ChatHistoryItem[] {
+    const history: ChatHistoryItem[] = messages.some((message) => message.role === 'system')
+      ? []
+      : this.wrapper.generateInitialChatHistory();
+    for (const { role, text } of messages) {
+      if (role === 'assistant') history.push({ type: 'model', response: [text] });
+      else history.push({ type: role, text });
+    }
+    if (history.at(-1)?.type !== 'model') history.push({ type: 'model', response: [] });
+    return history;
+  }
+
+  private grammar(schema: unknown): Promise<LlamaGrammar> {
+    const key = JSON.stringify(schema) ?? '';
+    const known = this.grammars.get(key);
+    if (known) return known;
+    if (this.grammars.size >= 32) this.grammars.clear();
+    const made =
+      schema === undefined
+        ? this.llama.getGrammarFor('json')
+        : this.llama.createGrammarForJsonSchema(schema as Parameters<Llama['createGrammarForJsonSchema']>[0]);
+    this.grammars.set(key, made);
+    return made;
+  }
+}
+
+async function createContext(model: LlamaModel, spec: ChatSpec, threads: number): Promise<LlamaContext> {
+  for (let sequences = spec.sequences; ; sequences--) {
+    try {
+      return await model.createContext({ contextSize: spec.window, sequences, threads });
+    } catch (error) {
+      if (sequences <= 1) throw error;
+    }
+  }
+}
+
+/** How many tokens at the beginning of `prompt` the sequence holds already. */
+function kept(sequence: LlamaContextSequence, prompt: Token[]): number {
+  return sequence.compareContextTokens(prompt).firstDifferentIndex;
+}
+
+function reasonOf(stopReason: string): 'stop' | 'length' | 'repetition' {
+  if (stopReason === 'abort') return 'repetition';
+  return stopReason === 'maxTokens' ? 'length' : 'stop';
+}
