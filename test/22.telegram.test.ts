@@ -10,7 +10,7 @@ import { createTelegram } from '../src/adapters/telegram.ts';
 import { KimiError } from '../src/errors.ts';
 import { createLog } from '../src/log.ts';
 import type { ConversationId, Inbound, Outbound } from '../src/message.ts';
-import { describeAdapter } from './contract/adapter.ts';
+import { describeAdapter, everythingIn } from './contract/adapter.ts';
 import { FULL } from './support/arbitraries.ts';
 import { startTelegram, type TelegramServer } from './support/telegram.ts';
 
@@ -576,6 +576,17 @@ describe('Telegram', () => {
       expect(error).toBeInstanceOf(KimiError);
       expect(error).toMatchObject(expected);
       expect(String(error)).not.toContain(server.token);
+    });
+
+    test('nobody the token, even when the other side echoes it', async () => {
+      const echo = { kind: 'error', code: 400, description: `Bad Request: /bot${server.token}/x` } as const;
+      server.misbehave(echo, { method: 'getUpdates', times: 2 });
+      await start();
+      await server.waitFor(() => adapter.health().lastError?.includes('/bot[token]/x'));
+      server.misbehave(echo, { method: 'sendMessage' });
+      const error = await adapter.send(message('x'), never).catch((reason: unknown) => reason);
+      expect(everythingIn(error)).toContain('/bot[token]/x');
+      expect(everythingIn(error)).not.toContain(server.token);
     });
 
     test('no edit of what is gone or was never there', async () => {
