@@ -8,7 +8,7 @@ import type {
   SharedV3Warning,
 } from '@ai-sdk/provider';
 import { asKimiError, KimiError } from '../../errors.ts';
-import type { Profile } from '../profiles.ts';
+import type { Profile } from '../model.ts';
 import type { EngineClient } from './client.ts';
 import { toMessages } from './messages.ts';
 import type { ChatSpec, Delta, GenerateOptions, Result } from './protocol.ts';
