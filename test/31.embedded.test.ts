@@ -7,12 +7,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { configSchema } from '../src/config.ts';
 import { KimiError } from '../src/errors.ts';
 import { createLog, type Log } from '../src/log.ts';
-import { usableCores } from '../src/models/cores.ts';
+import { computeThreads, usableCores } from '../src/models/cores.ts';
 import { planContext } from '../src/models/embedded/plan.ts';
 import { createEmbeddedProvider, type EmbeddedProvider } from '../src/models/embedded/provider.ts';
 import { SequencePool } from '../src/models/embedded/sequences.ts';
 import { Slot } from '../src/models/embedded/slot.ts';
-import { ThreadShare } from '../src/models/embedded/threads.ts';
 import { readGguf } from '../src/models/gguf.ts';
 import type { ChatModel } from '../src/models/model.ts';
 import { realChatModel, realEmbeddingModel } from './support/models.ts';
@@ -120,28 +119,22 @@ describe('cores', () => {
   });
 });
 
-test('threads: all cores while anybody reads, one fewer else, never none', () => {
-  const applied: number[] = [];
-  const share = new ThreadShare(4, (count) => applied.push(count));
-  const [first, second] = [share.reading(), share.reading()];
-  first();
-  first();
-  second();
-  expect(applied).toEqual([3, 4, 4, 3]);
-  const one: number[] = [];
-  new ThreadShare(1, (count) => one.push(count)).reading()();
-  expect(one).toEqual([1, 1, 1]);
+test('threads: one core is left free, the configured number is obeyed up to the cores', () => {
+  expect([1, 2, 8].map((cores) => computeThreads(undefined, cores))).toEqual([1, 1, 7]);
+  expect([1, 2, 3].map((configured) => computeThreads(configured, 2))).toEqual([1, 2, 2]);
 });
 
 describe('sequences', () => {
   const never = new AbortController().signal;
 
-  test('the one that remembers most is taken; alike ones go to the least recently used', async () => {
+  test('the one that saves most is taken; where none saves, the least recently used', async () => {
     const pool = new SequencePool(['a', 'b', 'c']);
-    const remembers = (tokens: Record<string, number>) => (name: string) => tokens[name] ?? 0;
-    expect(await pool.take(remembers({ b: 500, c: 90 }), never)).toBe('b');
+    const saves = (tokens: Record<string, number>) => (name: string) => tokens[name] ?? 0;
+    expect(await pool.take(saves({ b: 500, c: 90 }), never)).toBe('b');
     pool.release('b');
-    expect(await pool.take(remembers({ a: 100, b: 110, c: 100 }), never)).toBe('a');
+    expect(await pool.take(saves({ a: 100, b: 110, c: 100 }), never)).toBe('a');
+    pool.release('a');
+    expect(await pool.take(saves({ a: -5, b: -90, c: -700 }), never)).toBe('c');
   });
 
   test('who waits is served in order, and leaves the line when aborted', async () => {
@@ -308,6 +301,23 @@ describe('on a model of random weights', () => {
     const read2 = second.finish?.usage.inputTokens;
     expect(read2?.cacheRead).toBeGreaterThanOrEqual((read1?.total ?? 0) - 1);
     expect(read2?.noCache).toBeLessThan(100);
+  });
+
+  test('conversations that take turns keep their prefixes, although they begin alike', async () => {
+    const shared = 'You are a patient assistant and answer in whole sentences. '.repeat(4);
+    const prompts = ['x', 'y', 'z'].map((letter) => letter.repeat(300));
+    const ask = async (text: string) => {
+      const answer = await read(model, {
+        prompt: [
+          { role: 'system', content: shared },
+          { role: 'user', content: [{ type: 'text', text }] },
+        ],
+        maxOutputTokens: 3,
+      });
+      return answer.finish?.usage.inputTokens.noCache;
+    };
+    for (const text of prompts) await ask(text);
+    for (const text of prompts) expect(await ask(text)).toBeLessThan(20);
   });
 
   test('several answers are written at once', async () => {

@@ -14,10 +14,6 @@ import { KimiError } from '../../errors.ts';
 import { createRepetitionGuard } from '../repetition.ts';
 import type { ChatSpec, Delta, GenerateOptions, Message, Result } from './protocol.ts';
 import { SequencePool } from './sequences.ts';
-import type { ThreadShare } from './threads.ts';
-
-/** A prompt shorter than this is read in no time; no need to take all cores for it. */
-const WORTH_ALL_CORES_TOKENS = 32;
 
 export class ChatRuntime {
   private readonly pool: SequencePool<LlamaContextSequence>;
@@ -28,20 +24,18 @@ export class ChatRuntime {
     private readonly model: LlamaModel,
     private readonly context: LlamaContext,
     private readonly wrapper: ChatWrapper,
-    private readonly threads: ThreadShare,
   ) {
     const sequences = Array.from({ length: context.totalSequences }, () => context.getSequence());
     this.pool = new SequencePool(sequences);
   }
 
   /** Loads weights and makes a context. Rejects when the file is bad or memory does not suffice. */
-  static async load(llama: Llama, spec: ChatSpec, threads: ThreadShare): Promise<ChatRuntime> {
+  static async load(llama: Llama, spec: ChatSpec, threads: number): Promise<ChatRuntime> {
     const { resolveChatWrapper } = await import('node-llama-cpp');
     const model = await llama.loadModel({ modelPath: spec.path });
     try {
-      // A context never gets more threads than are allowed while it is made.
-      const context = await threads.all(() => createContext(model, spec, threads.most));
-      return new ChatRuntime(llama, model, context, resolveChatWrapper(model), threads);
+      const context = await createContext(model, spec, threads);
+      return new ChatRuntime(llama, model, context, resolveChatWrapper(model));
     } catch (error) {
       await model.dispose();
       throw error;
@@ -75,9 +69,7 @@ export class ChatRuntime {
       );
     }
     const grammar = options.json && (await this.grammar(options.json.schema));
-    const sequence = await this.pool.take((candidate) => kept(candidate, prompt), signal);
-    const long = prompt.length - kept(sequence, prompt) > WORTH_ALL_CORES_TOKENS;
-    const stopReading = long ? this.threads.reading() : () => undefined;
+    const sequence = await this.pool.take((candidate) => worth(candidate, prompt), signal);
     try {
       const inputTokens = prompt.length;
       const maxTokens = Math.min(options.maxTokens ?? room, room);
@@ -88,9 +80,8 @@ export class ChatRuntime {
         grammar,
         signal,
         (chunk) => {
-          stopReading();
-          if (chunk.text !== '')
-            emit({ type: chunk.type === 'segment' ? 'reasoning' : 'text', delta: chunk.text });
+          const type = chunk.type === 'segment' ? 'reasoning' : 'text';
+          if (chunk.text !== '') emit({ type, delta: chunk.text });
         },
       );
       return { type: 'generated', inputTokens, ...answer, reusedTokens: inputTokens - answer.readTokens };
@@ -98,7 +89,6 @@ export class ChatRuntime {
       await sequence.clearHistory();
       throw error;
     } finally {
-      stopReading();
       this.pool.release(sequence);
     }
   }
@@ -187,9 +177,10 @@ async function createContext(model: LlamaModel, spec: ChatSpec, threads: number)
   }
 }
 
-/** How many tokens at the beginning of `prompt` the sequence holds already. */
-function kept(sequence: LlamaContextSequence, prompt: Token[]): number {
-  return sequence.compareContextTokens(prompt).firstDifferentIndex;
+/** Tokens of `prompt` that the sequence holds already, less those of another conversation that it would lose. */
+function worth(sequence: LlamaContextSequence, prompt: Token[]): number {
+  const kept = sequence.compareContextTokens(prompt).firstDifferentIndex;
+  return kept - (sequence.nextTokenIndex - kept);
 }
 
 function reasonOf(stopReason: string): 'stop' | 'length' | 'repetition' {
