@@ -1,13 +1,17 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { cp, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { LanguageModelV3CallOptions, LanguageModelV3StreamPart } from '@ai-sdk/provider';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { configSchema } from '../src/config.ts';
 import { KimiError } from '../src/errors.ts';
 import { createLog, type Log } from '../src/log.ts';
 import { computeThreads, usableCores } from '../src/models/cores.ts';
+import { createEngineClient } from '../src/models/embedded/client.ts';
 import { planContext } from '../src/models/embedded/plan.ts';
 import { createEmbeddedProvider, type EmbeddedProvider } from '../src/models/embedded/provider.ts';
 import { SequencePool } from '../src/models/embedded/sequences.ts';
@@ -320,18 +324,31 @@ describe('on a model of random weights', () => {
     for (const text of prompts) expect(await ask(text)).toBeLessThan(20);
   });
 
-  test('several answers are written at once', async () => {
-    const events: string[] = [];
-    const ask = (name: string) =>
-      read(model, question(`I am ${name}`, { maxOutputTokens: 60, temperature: 1, seed: 1 }), () =>
-        events.push(name),
-      );
-    const answers = await Promise.all(['a', 'b', 'c'].map(ask));
-    expect(answers.map(({ finish }) => finish?.usage.outputTokens.total)).toEqual([60, 60, 60]);
-    // Each had begun before any had ended.
-    const begun = ['a', 'b', 'c'].map((name) => events.indexOf(name));
-    const ended = ['a', 'b', 'c'].map((name) => events.lastIndexOf(name));
-    expect(Math.max(...begun)).toBeLessThan(Math.min(...ended));
+  test('several answers are written at once; a short one among them need not wait for the long ones', async () => {
+    // Every sequence has something to forget first.
+    const ask = (text: string, maxOutputTokens: number, onText?: (text: string) => void) =>
+      read(model, question(text, { maxOutputTokens, temperature: 1, seed: 1 }), onText);
+    await Promise.all(['a', 'b', 'c', 'd'].map((letter) => ask(letter.repeat(400), 3)));
+    const ended: string[] = [];
+    const long = (name: string) =>
+      new Promise<void>((begun) => {
+        const answer = ask(`I am ${name}`, 400, () => begun());
+        answers.push(answer.then(({ finish }) => ended.push(`${name} ${finish?.usage.outputTokens.total}`)));
+      });
+    const answers: Promise<unknown>[] = [];
+    await Promise.all([long('one'), long('two'), long('three')]);
+    await ask('I am brief', 10).then(() => ended.push('brief'));
+    await Promise.all(answers);
+    expect(ended[0]).toBe('brief');
+    expect(ended.slice(1).sort()).toEqual(['one 400', 'three 400', 'two 400']);
+  });
+
+  test('a prompt is given up midway through reading it', async () => {
+    const abort = new AbortController();
+    const reading = read(model, question('y'.repeat(1_900), { abortSignal: abort.signal }));
+    abort.abort();
+    expect((await reading).error).toMatchObject({ code: 'stopped' });
+    expect((await read(model, question('Next', { maxOutputTokens: 5 }))).finish).toBeDefined();
   });
 
   test('more requests than sequences wait in line and are all answered', async () => {
@@ -447,6 +464,48 @@ describe('on a model of random weights', () => {
     }).then(({ error }) => expect(error).toMatchObject({ code: 'stopped' }));
     await gone(pid);
     expect((await read(idle, question('Hello'))).error).toMatchObject({ code: 'stopped' });
+  });
+
+  test('a process that does not start in time is ended, and said', async () => {
+    const client = createEngineClient({ settings: settingsFor(folder), log: silent, startSeconds: 0.001 });
+    const call = client.call({ type: 'embed', path: join(folder, 'random.gguf'), texts: ['x'] });
+    const { pid } = client;
+    await expect(call).rejects.toThrow(/did not start within/);
+    await expect(call).rejects.toMatchObject({ code: 'model_failed', retryable: true });
+    await gone(pid);
+  });
+
+  test('when its parent is killed, the process goes too', async () => {
+    const { parent, pid } = await startParent('stay');
+    parent.kill('SIGKILL');
+    await gone(pid);
+  });
+
+  test('an idle process does not keep its parent from ending', async () => {
+    const { parent, pid } = await startParent();
+    if (parent.exitCode === null) await once(parent, 'exit');
+    expect(parent.exitCode).toBe(0);
+    await gone(pid);
+  });
+
+  async function startParent(...more: string[]) {
+    const script = fileURLToPath(new URL('./support/embedded-parent.ts', import.meta.url));
+    const parent = spawn(process.execPath, ['--import', 'tsx', script, folder, 'random', ...more], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [line] = await once(parent.stdout, 'data');
+    return { parent, pid: Number(line) };
+  }
+
+  test.runIf(process.platform === 'linux')('the process gets no secrets of the daemon', async () => {
+    vi.stubEnv('TELEGRAM_BOT_TOKEN', 'planted-secret');
+    const other = createEmbeddedProvider({ settings: settingsFor(folder), home: folder, log: silent });
+    await read(await other.chat('random'), question('Hello', { maxOutputTokens: 3 }));
+    const environment = readFileSync(`/proc/${other.pid}/environ`, 'utf8');
+    await other.close();
+    vi.unstubAllEnvs();
+    expect(environment).toContain('PATH=');
+    expect(environment).not.toContain('planted-secret');
   });
 
   test('the log gets what the process says, and no text of the conversation', async () => {

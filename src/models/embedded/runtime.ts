@@ -14,9 +14,11 @@ import { KimiError } from '../../errors.ts';
 import { createRepetitionGuard } from '../repetition.ts';
 import type { ChatSpec, Delta, GenerateOptions, Message, Result } from './protocol.ts';
 import { SequencePool } from './sequences.ts';
+import { Turnstile } from './turnstile.ts';
 
 export class ChatRuntime {
   private readonly pool: SequencePool<LlamaContextSequence>;
+  private readonly turnstile = new Turnstile();
   private readonly grammars = new Map<string, Promise<LlamaGrammar>>();
 
   private constructor(
@@ -26,6 +28,7 @@ export class ChatRuntime {
     private readonly wrapper: ChatWrapper,
   ) {
     const sequences = Array.from({ length: context.totalSequences }, () => context.getSequence());
+    for (const sequence of sequences) stepThrough(this.turnstile, sequence);
     this.pool = new SequencePool(sequences);
   }
 
@@ -70,8 +73,9 @@ export class ChatRuntime {
     }
     const grammar = options.json && (await this.grammar(options.json.schema));
     const sequence = await this.pool.take((candidate) => worth(candidate, prompt), signal);
+    const before = sequence.tokenMeter.getState();
     try {
-      const inputTokens = prompt.length;
+      await this.read(sequence, prompt, signal);
       const maxTokens = Math.min(options.maxTokens ?? room, room);
       const answer = await this.write(
         sequence,
@@ -84,9 +88,11 @@ export class ChatRuntime {
           if (chunk.text !== '') emit({ type, delta: chunk.text });
         },
       );
-      return { type: 'generated', inputTokens, ...answer, reusedTokens: inputTokens - answer.readTokens };
+      const { usedInputTokens } = sequence.tokenMeter.diff(before);
+      const reusedTokens = prompt.length - usedInputTokens;
+      return { type: 'generated', inputTokens: prompt.length, reusedTokens, ...answer };
     } catch (error) {
-      await sequence.clearHistory();
+      if (!signal.aborted) await this.turnstile.hold(() => sequence.clearHistory());
       throw error;
     } finally {
       this.pool.release(sequence);
@@ -96,6 +102,21 @@ export class ChatRuntime {
   async dispose(): Promise<void> {
     await this.context.dispose();
     await this.model.dispose();
+  }
+
+  /**
+   * Reads all of the prompt but its last token, from which the answer is written. In pieces, so that an abort and
+   * whoever waits at the turnstile do not have to wait for all of it.
+   */
+  private async read(sequence: LlamaContextSequence, prompt: Token[], signal: AbortSignal): Promise<void> {
+    const most = prompt.slice(0, -1);
+    await this.turnstile.hold(() => sequence.adaptStateToTokens(most, false));
+    while (sequence.nextTokenIndex < most.length) {
+      await this.turnstile.pass();
+      signal.throwIfAborted();
+      const start = sequence.nextTokenIndex;
+      await sequence.evaluateWithoutGeneratingNewTokens(most.slice(start, start + this.context.batchSize));
+    }
   }
 
   private async write(
@@ -110,7 +131,6 @@ export class ChatRuntime {
     const chat = new LlamaChat({ contextSequence: sequence, chatWrapper: this.wrapper });
     const guard = createRepetitionGuard();
     const loop = new AbortController();
-    const before = sequence.tokenMeter.getState();
     let outputTokens = 0;
     try {
       const response = await chat.generateResponse(history, {
@@ -133,8 +153,7 @@ export class ChatRuntime {
       });
       const { stopReason } = response.metadata;
       if (stopReason === 'abort' && !loop.signal.aborted) throw signal.reason;
-      const readTokens = sequence.tokenMeter.diff(before).usedInputTokens;
-      return { reason: reasonOf(stopReason), readTokens, outputTokens };
+      return { reason: reasonOf(stopReason), outputTokens };
     } finally {
       chat.dispose();
     }
@@ -175,6 +194,25 @@ async function createContext(model: LlamaModel, spec: ChatSpec, threads: number)
       if (sequences <= 1) throw error;
     }
   }
+}
+
+/** Makes the sequence's answers pass the turnstile at each token. */
+function stepThrough(turnstile: Turnstile, sequence: LlamaContextSequence): void {
+  const evaluate = sequence.evaluate.bind(sequence);
+  sequence.evaluate = async function* steps(tokens, options) {
+    const answer = evaluate(tokens, options);
+    let instead: Token | Token[] | undefined;
+    try {
+      while (true) {
+        await turnstile.pass();
+        const step = await (instead === undefined ? answer.next() : answer.next(instead));
+        if (step.done) return;
+        instead = (yield step.value) ?? undefined;
+      }
+    } finally {
+      await answer.return();
+    }
+  };
 }
 
 /** Tokens of `prompt` that the sequence holds already, less those of another conversation that it would lose. */
