@@ -1,18 +1,21 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { cp, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { LanguageModelV3CallOptions, LanguageModelV3StreamPart } from '@ai-sdk/provider';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { configSchema } from '../src/config.ts';
 import { KimiError } from '../src/errors.ts';
 import { createLog, type Log } from '../src/log.ts';
-import { usableCores } from '../src/models/cores.ts';
+import { computeThreads, usableCores } from '../src/models/cores.ts';
+import { createEngineClient } from '../src/models/embedded/client.ts';
 import { planContext } from '../src/models/embedded/plan.ts';
 import { createEmbeddedProvider, type EmbeddedProvider } from '../src/models/embedded/provider.ts';
 import { SequencePool } from '../src/models/embedded/sequences.ts';
 import { Slot } from '../src/models/embedded/slot.ts';
-import { ThreadShare } from '../src/models/embedded/threads.ts';
 import { readGguf } from '../src/models/gguf.ts';
 import type { ChatModel } from '../src/models/model.ts';
 import { realChatModel, realEmbeddingModel } from './support/models.ts';
@@ -120,28 +123,22 @@ describe('cores', () => {
   });
 });
 
-test('threads: all cores while anybody reads, one fewer else, never none', () => {
-  const applied: number[] = [];
-  const share = new ThreadShare(4, (count) => applied.push(count));
-  const [first, second] = [share.reading(), share.reading()];
-  first();
-  first();
-  second();
-  expect(applied).toEqual([3, 4, 4, 3]);
-  const one: number[] = [];
-  new ThreadShare(1, (count) => one.push(count)).reading()();
-  expect(one).toEqual([1, 1, 1]);
+test('threads: one core is left free, the configured number is obeyed up to the cores', () => {
+  expect([1, 2, 8].map((cores) => computeThreads(undefined, cores))).toEqual([1, 1, 7]);
+  expect([1, 2, 3].map((configured) => computeThreads(configured, 2))).toEqual([1, 2, 2]);
 });
 
 describe('sequences', () => {
   const never = new AbortController().signal;
 
-  test('the one that remembers most is taken; alike ones go to the least recently used', async () => {
+  test('the one that saves most is taken; where none saves, the least recently used', async () => {
     const pool = new SequencePool(['a', 'b', 'c']);
-    const remembers = (tokens: Record<string, number>) => (name: string) => tokens[name] ?? 0;
-    expect(await pool.take(remembers({ b: 500, c: 90 }), never)).toBe('b');
+    const saves = (tokens: Record<string, number>) => (name: string) => tokens[name] ?? 0;
+    expect(await pool.take(saves({ b: 500, c: 90 }), never)).toBe('b');
     pool.release('b');
-    expect(await pool.take(remembers({ a: 100, b: 110, c: 100 }), never)).toBe('a');
+    expect(await pool.take(saves({ a: 100, b: 110, c: 100 }), never)).toBe('a');
+    pool.release('a');
+    expect(await pool.take(saves({ a: -5, b: -90, c: -700 }), never)).toBe('c');
   });
 
   test('who waits is served in order, and leaves the line when aborted', async () => {
@@ -310,18 +307,48 @@ describe('on a model of random weights', () => {
     expect(read2?.noCache).toBeLessThan(100);
   });
 
-  test('several answers are written at once', async () => {
-    const events: string[] = [];
-    const ask = (name: string) =>
-      read(model, question(`I am ${name}`, { maxOutputTokens: 60, temperature: 1, seed: 1 }), () =>
-        events.push(name),
-      );
-    const answers = await Promise.all(['a', 'b', 'c'].map(ask));
-    expect(answers.map(({ finish }) => finish?.usage.outputTokens.total)).toEqual([60, 60, 60]);
-    // Each had begun before any had ended.
-    const begun = ['a', 'b', 'c'].map((name) => events.indexOf(name));
-    const ended = ['a', 'b', 'c'].map((name) => events.lastIndexOf(name));
-    expect(Math.max(...begun)).toBeLessThan(Math.min(...ended));
+  test('conversations that take turns keep their prefixes, although they begin alike', async () => {
+    const shared = 'You are a patient assistant and answer in whole sentences. '.repeat(4);
+    const prompts = ['x', 'y', 'z'].map((letter) => letter.repeat(300));
+    const ask = async (text: string) => {
+      const answer = await read(model, {
+        prompt: [
+          { role: 'system', content: shared },
+          { role: 'user', content: [{ type: 'text', text }] },
+        ],
+        maxOutputTokens: 3,
+      });
+      return answer.finish?.usage.inputTokens.noCache;
+    };
+    for (const text of prompts) await ask(text);
+    for (const text of prompts) expect(await ask(text)).toBeLessThan(20);
+  });
+
+  test('several answers are written at once; a short one among them need not wait for the long ones', async () => {
+    // Every sequence has something to forget first.
+    const ask = (text: string, maxOutputTokens: number, onText?: (text: string) => void) =>
+      read(model, question(text, { maxOutputTokens, temperature: 1, seed: 1 }), onText);
+    await Promise.all(['a', 'b', 'c', 'd'].map((letter) => ask(letter.repeat(400), 3)));
+    const ended: string[] = [];
+    const long = (name: string) =>
+      new Promise<void>((begun) => {
+        const answer = ask(`I am ${name}`, 400, () => begun());
+        answers.push(answer.then(({ finish }) => ended.push(`${name} ${finish?.usage.outputTokens.total}`)));
+      });
+    const answers: Promise<unknown>[] = [];
+    await Promise.all([long('one'), long('two'), long('three')]);
+    await ask('I am brief', 10).then(() => ended.push('brief'));
+    await Promise.all(answers);
+    expect(ended[0]).toBe('brief');
+    expect(ended.slice(1).sort()).toEqual(['one 400', 'three 400', 'two 400']);
+  });
+
+  test('a prompt is given up midway through reading it', async () => {
+    const abort = new AbortController();
+    const reading = read(model, question('y'.repeat(1_900), { abortSignal: abort.signal }));
+    abort.abort();
+    expect((await reading).error).toMatchObject({ code: 'stopped' });
+    expect((await read(model, question('Next', { maxOutputTokens: 5 }))).finish).toBeDefined();
   });
 
   test('more requests than sequences wait in line and are all answered', async () => {
@@ -437,6 +464,48 @@ describe('on a model of random weights', () => {
     }).then(({ error }) => expect(error).toMatchObject({ code: 'stopped' }));
     await gone(pid);
     expect((await read(idle, question('Hello'))).error).toMatchObject({ code: 'stopped' });
+  });
+
+  test('a process that does not start in time is ended, and said', async () => {
+    const client = createEngineClient({ settings: settingsFor(folder), log: silent, startSeconds: 0.001 });
+    const call = client.call({ type: 'embed', path: join(folder, 'random.gguf'), texts: ['x'] });
+    const { pid } = client;
+    await expect(call).rejects.toThrow(/did not start within/);
+    await expect(call).rejects.toMatchObject({ code: 'model_failed', retryable: true });
+    await gone(pid);
+  });
+
+  test('when its parent is killed, the process goes too', async () => {
+    const { parent, pid } = await startParent('stay');
+    parent.kill('SIGKILL');
+    await gone(pid);
+  });
+
+  test('an idle process does not keep its parent from ending', async () => {
+    const { parent, pid } = await startParent();
+    if (parent.exitCode === null) await once(parent, 'exit');
+    expect(parent.exitCode).toBe(0);
+    await gone(pid);
+  });
+
+  async function startParent(...more: string[]) {
+    const script = fileURLToPath(new URL('./support/embedded-parent.ts', import.meta.url));
+    const parent = spawn(process.execPath, ['--import', 'tsx', script, folder, 'random', ...more], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [line] = await once(parent.stdout, 'data');
+    return { parent, pid: Number(line) };
+  }
+
+  test.runIf(process.platform === 'linux')('the process gets no secrets of the daemon', async () => {
+    vi.stubEnv('TELEGRAM_BOT_TOKEN', 'planted-secret');
+    const other = createEmbeddedProvider({ settings: settingsFor(folder), home: folder, log: silent });
+    await read(await other.chat('random'), question('Hello', { maxOutputTokens: 3 }));
+    const environment = readFileSync(`/proc/${other.pid}/environ`, 'utf8');
+    await other.close();
+    vi.unstubAllEnvs();
+    expect(environment).toContain('PATH=');
+    expect(environment).not.toContain('planted-secret');
   });
 
   test('the log gets what the process says, and no text of the conversation', async () => {

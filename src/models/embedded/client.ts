@@ -1,5 +1,6 @@
 /** The daemon's end of the model process: starts it when needed, ends it when idle, survives whatever becomes of it. */
 import { type ChildProcess, fork } from 'node:child_process';
+import { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -151,15 +152,13 @@ export function createEngineClient(options: EngineClientOptions): EngineClient {
   /** A process that nobody waits for neither keeps the daemon alive nor stays for long. */
   function rest(from: Host): void {
     if (host !== from) return;
-    from.child.unref();
-    from.child.channel?.unref();
+    for (const handle of handles(from.child)) handle.unref();
     from.idleTimer = setTimeout(() => void end(from), settings().keepAliveSeconds * 1_000).unref();
   }
 
   function wake(from: Host): void {
     clearTimeout(from.idleTimer);
-    from.child.ref();
-    from.child.channel?.ref();
+    for (const handle of handles(from.child)) handle.ref();
   }
 
   /** It holds nothing that would have to be saved. */
@@ -226,6 +225,12 @@ function untilAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
     signal.addEventListener('abort', onAbort, { once: true });
     answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
+}
+
+/** All that keeps the daemon's event loop alive on behalf of the process. */
+function handles(child: ChildProcess): { ref(): unknown; unref(): unknown }[] {
+  const pipes = [child.stdout, child.stderr].filter((pipe) => pipe instanceof Socket);
+  return [child, ...pipes, ...(child.channel ? [child.channel] : [])];
 }
 
 function say(to: Host, message: ToHost): void {

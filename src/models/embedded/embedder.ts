@@ -1,7 +1,6 @@
 /** A loaded embedding model: texts → one vector each. Model process only. */
 import type { Llama, LlamaEmbeddingContext, LlamaModel, Token } from 'node-llama-cpp';
 import type { Result } from './protocol.ts';
-import type { ThreadShare } from './threads.ts';
 
 /** A marker at the beginning and one at the end are added to each text. */
 const MARKERS = 2;
@@ -13,14 +12,12 @@ export class Embedder {
     private readonly window: number,
   ) {}
 
-  static async load(llama: Llama, path: string, threads: ThreadShare): Promise<Embedder> {
+  static async load(llama: Llama, path: string, threads: number): Promise<Embedder> {
     const model = await llama.loadModel({ modelPath: path });
     try {
       // Longer texts than this are embedded worse, not better, and memory grows with it.
       const window = Math.min(model.trainContextSize, 2_048);
-      const context = await threads.all(() =>
-        model.createEmbeddingContext({ contextSize: window, threads: threads.most }),
-      );
+      const context = await model.createEmbeddingContext({ contextSize: window, threads });
       return new Embedder(model, context, window);
     } catch (error) {
       await model.dispose();

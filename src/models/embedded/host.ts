@@ -6,12 +6,11 @@ import { writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import type { Llama } from 'node-llama-cpp';
 import { KimiError } from '../../errors.ts';
-import { usableCores } from '../cores.ts';
+import { computeThreads } from '../cores.ts';
 import { Embedder } from './embedder.ts';
 import type { Delta, Failure, FromHost, HostOptions, Request, Result, ToHost } from './protocol.ts';
 import { ChatRuntime } from './runtime.ts';
 import { Slot } from './slot.ts';
-import { ThreadShare } from './threads.ts';
 
 /** Below whatever the person is doing at the machine. */
 const NICENESS = 10;
@@ -26,11 +25,8 @@ process.on('SIGTERM', () => undefined);
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 
 const options: HostOptions = JSON.parse(process.argv[2] ?? '{}');
+const threads = computeThreads(options.threads);
 const llama = await loadLlama(options.gpu);
-const cores = usableCores();
-const threads = new ThreadShare(Math.min(options.threads ?? cores, cores), (count) => {
-  llama.maxThreads = count;
-});
 const chatSlot = new Slot<ChatRuntime>((runtime) => runtime.dispose());
 const embedSlot = new Slot<Embedder>((embedder) => embedder.dispose());
 const running = new Map<number, AbortController>();
@@ -39,7 +35,7 @@ process.on('message', (message: ToHost) => {
   if ('abort' in message) running.get(message.id)?.abort(new Error('aborted'));
   else void answer(message.id, message.request);
 });
-send({ type: 'ready', gpu: llama.gpu, threads: threads.most });
+send({ type: 'ready', gpu: llama.gpu, threads });
 
 async function answer(id: number, request: Request): Promise<void> {
   const abort = new AbortController();
@@ -99,7 +95,8 @@ async function loadLlama(gpu: boolean): Promise<Llama> {
     getLlama({
       build: 'never',
       gpu: use,
-      maxThreads: 1,
+      // All contexts together: two models at work share them.
+      maxThreads: threads,
       progressLogs: false,
       logLevel: LlamaLogLevel.warn,
       logger: (level, message) => process.stderr.write(`${level}: ${message}\n`),

@@ -14,13 +14,11 @@ import { KimiError } from '../../errors.ts';
 import { createRepetitionGuard } from '../repetition.ts';
 import type { ChatSpec, Delta, GenerateOptions, Message, Result } from './protocol.ts';
 import { SequencePool } from './sequences.ts';
-import type { ThreadShare } from './threads.ts';
-
-/** A prompt shorter than this is read in no time; no need to take all cores for it. */
-const WORTH_ALL_CORES_TOKENS = 32;
+import { Turnstile } from './turnstile.ts';
 
 export class ChatRuntime {
   private readonly pool: SequencePool<LlamaContextSequence>;
+  private readonly turnstile = new Turnstile();
   private readonly grammars = new Map<string, Promise<LlamaGrammar>>();
 
   private constructor(
@@ -28,20 +26,19 @@ export class ChatRuntime {
     private readonly model: LlamaModel,
     private readonly context: LlamaContext,
     private readonly wrapper: ChatWrapper,
-    private readonly threads: ThreadShare,
   ) {
     const sequences = Array.from({ length: context.totalSequences }, () => context.getSequence());
+    for (const sequence of sequences) stepThrough(this.turnstile, sequence);
     this.pool = new SequencePool(sequences);
   }
 
   /** Loads weights and makes a context. Rejects when the file is bad or memory does not suffice. */
-  static async load(llama: Llama, spec: ChatSpec, threads: ThreadShare): Promise<ChatRuntime> {
+  static async load(llama: Llama, spec: ChatSpec, threads: number): Promise<ChatRuntime> {
     const { resolveChatWrapper } = await import('node-llama-cpp');
     const model = await llama.loadModel({ modelPath: spec.path });
     try {
-      // A context never gets more threads than are allowed while it is made.
-      const context = await threads.all(() => createContext(model, spec, threads.most));
-      return new ChatRuntime(llama, model, context, resolveChatWrapper(model), threads);
+      const context = await createContext(model, spec, threads);
+      return new ChatRuntime(llama, model, context, resolveChatWrapper(model));
     } catch (error) {
       await model.dispose();
       throw error;
@@ -75,11 +72,10 @@ export class ChatRuntime {
       );
     }
     const grammar = options.json && (await this.grammar(options.json.schema));
-    const sequence = await this.pool.take((candidate) => kept(candidate, prompt), signal);
-    const long = prompt.length - kept(sequence, prompt) > WORTH_ALL_CORES_TOKENS;
-    const stopReading = long ? this.threads.reading() : () => undefined;
+    const sequence = await this.pool.take((candidate) => worth(candidate, prompt), signal);
+    const before = sequence.tokenMeter.getState();
     try {
-      const inputTokens = prompt.length;
+      await this.read(sequence, prompt, signal);
       const maxTokens = Math.min(options.maxTokens ?? room, room);
       const answer = await this.write(
         sequence,
@@ -88,17 +84,17 @@ export class ChatRuntime {
         grammar,
         signal,
         (chunk) => {
-          stopReading();
-          if (chunk.text !== '')
-            emit({ type: chunk.type === 'segment' ? 'reasoning' : 'text', delta: chunk.text });
+          const type = chunk.type === 'segment' ? 'reasoning' : 'text';
+          if (chunk.text !== '') emit({ type, delta: chunk.text });
         },
       );
-      return { type: 'generated', inputTokens, ...answer, reusedTokens: inputTokens - answer.readTokens };
+      const { usedInputTokens } = sequence.tokenMeter.diff(before);
+      const reusedTokens = prompt.length - usedInputTokens;
+      return { type: 'generated', inputTokens: prompt.length, reusedTokens, ...answer };
     } catch (error) {
-      await sequence.clearHistory();
+      if (!signal.aborted) await this.turnstile.hold(() => sequence.clearHistory());
       throw error;
     } finally {
-      stopReading();
       this.pool.release(sequence);
     }
   }
@@ -106,6 +102,21 @@ export class ChatRuntime {
   async dispose(): Promise<void> {
     await this.context.dispose();
     await this.model.dispose();
+  }
+
+  /**
+   * Reads all of the prompt but its last token, from which the answer is written. In pieces, so that an abort and
+   * whoever waits at the turnstile do not have to wait for all of it.
+   */
+  private async read(sequence: LlamaContextSequence, prompt: Token[], signal: AbortSignal): Promise<void> {
+    const most = prompt.slice(0, -1);
+    await this.turnstile.hold(() => sequence.adaptStateToTokens(most, false));
+    while (sequence.nextTokenIndex < most.length) {
+      await this.turnstile.pass();
+      signal.throwIfAborted();
+      const start = sequence.nextTokenIndex;
+      await sequence.evaluateWithoutGeneratingNewTokens(most.slice(start, start + this.context.batchSize));
+    }
   }
 
   private async write(
@@ -120,7 +131,6 @@ export class ChatRuntime {
     const chat = new LlamaChat({ contextSequence: sequence, chatWrapper: this.wrapper });
     const guard = createRepetitionGuard();
     const loop = new AbortController();
-    const before = sequence.tokenMeter.getState();
     let outputTokens = 0;
     try {
       const response = await chat.generateResponse(history, {
@@ -143,8 +153,7 @@ export class ChatRuntime {
       });
       const { stopReason } = response.metadata;
       if (stopReason === 'abort' && !loop.signal.aborted) throw signal.reason;
-      const readTokens = sequence.tokenMeter.diff(before).usedInputTokens;
-      return { reason: reasonOf(stopReason), readTokens, outputTokens };
+      return { reason: reasonOf(stopReason), outputTokens };
     } finally {
       chat.dispose();
     }
@@ -187,9 +196,29 @@ async function createContext(model: LlamaModel, spec: ChatSpec, threads: number)
   }
 }
 
-/** How many tokens at the beginning of `prompt` the sequence holds already. */
-function kept(sequence: LlamaContextSequence, prompt: Token[]): number {
-  return sequence.compareContextTokens(prompt).firstDifferentIndex;
+/** Makes the sequence's answers pass the turnstile at each token. */
+function stepThrough(turnstile: Turnstile, sequence: LlamaContextSequence): void {
+  const evaluate = sequence.evaluate.bind(sequence);
+  sequence.evaluate = async function* steps(tokens, options) {
+    const answer = evaluate(tokens, options);
+    let instead: Token | Token[] | undefined;
+    try {
+      while (true) {
+        await turnstile.pass();
+        const step = await (instead === undefined ? answer.next() : answer.next(instead));
+        if (step.done) return;
+        instead = (yield step.value) ?? undefined;
+      }
+    } finally {
+      await answer.return();
+    }
+  };
+}
+
+/** Tokens of `prompt` that the sequence holds already, less those of another conversation that it would lose. */
+function worth(sequence: LlamaContextSequence, prompt: Token[]): number {
+  const kept = sequence.compareContextTokens(prompt).firstDifferentIndex;
+  return kept - (sequence.nextTokenIndex - kept);
 }
 
 function reasonOf(stopReason: string): 'stop' | 'length' | 'repetition' {
