@@ -96,7 +96,7 @@ describe.skipIf(realChatModel === undefined)('with the starter model', () => {
       90_000,
     );
     telegram.say(OWNER, '/stop');
-    await telegram.waitFor(() => /Stopped\.$/.test(growing.text), 'the end of it', 90_000);
+    await telegram.waitFor(() => /Stopped\./.test(growing.text), 'the end of it', 90_000);
   });
 
   test('two conversations are answered at once', async () => {
