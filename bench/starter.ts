@@ -51,7 +51,12 @@ export async function starterRows(): Promise<Row[]> {
   let hostPid = 0;
   const log = pino(
     { level: 'info' },
-    { write: (line: string) => void (hostPid ||= Number(JSON.parse(line).pid) || 0) },
+    {
+      write(line: string) {
+        const { pid } = JSON.parse(line) as { pid?: number };
+        if (pid !== undefined) hostPid = pid;
+      },
+    },
   );
   const provider = createEmbeddedProvider({ settings: () => settings, home: folder, log });
   try {
