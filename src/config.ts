@@ -106,6 +106,12 @@ export const configSchema = z.strictObject({
           apiUrl: address('https://discord.com/api').describe('Where the REST API is, without its version'),
         })
         .prefault({}),
+      maxFileMegabytes: z
+        .number()
+        .positive()
+        .max(2_000)
+        .default(20)
+        .describe('Larger files that people send are not taken in'),
       reactions: z
         .boolean()
         .default(true)

@@ -11,7 +11,10 @@ const HOUR = 3_600_000;
 function setUp(access: object = {}) {
   const store = openStore(join(temporaryFolder(), 'kimi.db'));
   const config = configSchema.parse({ access });
-  return { store, access: createAccess({ config: () => config, people: store.people }) };
+  return {
+    store,
+    access: createAccess({ config: () => config, people: store.people, conversations: store.conversations }),
+  };
 }
 
 function from(id: string, group = false): Inbound {

@@ -33,7 +33,9 @@ export function buildPrompt(input: PromptInput): Prompt {
     window: model.window,
     answer: model.profile.maxAnswer,
   });
-  const system = [fitted.system, fitted.summary && `Earlier in this conversation:\n${fitted.summary}`];
+  // What a system prompt only confuses, a summary in its place confuses too.
+  const summary = model.profile.systemPrompt === 'minimal' ? '' : fitted.summary;
+  const system = [fitted.system, summary && `Earlier in this conversation:\n${summary}`];
   const prompt: LanguageModelV3Message[] = [
     ...fitted.history.map(toMessage),
     { role: 'user', content: [{ type: 'text', text: fitted.text }] },

@@ -19,7 +19,10 @@ type Rule = Config['access']['rules'][number];
  * What the configuration says of this sender here. The person's own rule counts most, then the room's, then the
  * channel's, then the general one.
  */
-export function ruleFor(access: Config['access'], { conversation, sender }: Inbound): Required<Omit<Rule, 'match'>> {
+export function ruleFor(
+  access: Config['access'],
+  { conversation, sender }: Inbound,
+): Required<Omit<Rule, 'match'>> {
   const { channel, chat } = conversation;
   const places = [`${channel}:${sender.id}`, `${channel}:${chat}`, channel];
   const rules = places.flatMap((place) => access.rules.filter(({ match }) => match === place));

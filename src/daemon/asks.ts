@@ -12,7 +12,11 @@ export interface Asks {
    * Asks, and resolves with the id of the option that was chosen; undefined when the question expired, was passed
    * over by another message, or the turn was stopped. A turn that is run again gets the answer that was given before.
    */
-  ask(turn: Pick<Turn, 'id' | 'key' | 'person' | 'signal'>, number: number, question: Question): Promise<string | undefined>;
+  ask(
+    turn: Pick<Turn, 'id' | 'key' | 'person' | 'signal'>,
+    number: number,
+    question: Question,
+  ): Promise<string | undefined>;
   /** Somebody pressed a button. Call it within a transaction, then the function it returns. */
   press(ask: string, option: string, by: Person): () => void;
   /**
@@ -42,7 +46,9 @@ export function createAsks({ store, onQueued, now = Date.now }: AsksOptions): As
   function end(ask: StoredAsk, state: 'answered' | 'expired' | 'dismissed', option?: string): () => void {
     if (!store.asks.close(ask.id, state, option)) return nothing;
     const label = ask.options.find(({ id }) => id === option)?.label;
-    const outcome = { answered: `→ ${label}`, expired: '_No answer in time._', dismissed: '_Passed over._' }[state];
+    const outcome = { answered: `→ ${label}`, expired: '_No answer in time._', dismissed: '_Passed over._' }[
+      state
+    ];
     show(ask, `${ask.text}\n\n${outcome}`, false);
     return () => {
       onQueued(roomOf(ask.conversation));
@@ -50,7 +56,8 @@ export function createAsks({ store, onQueued, now = Date.now }: AsksOptions): As
     };
   }
 
-  const endNow = (ask: StoredAsk, state: 'expired' | 'dismissed') => store.atomically(() => end(ask, state))();
+  const endNow = (ask: StoredAsk, state: 'expired' | 'dismissed') =>
+    store.atomically(() => end(ask, state))();
   const mayAnswer = (ask: StoredAsk, by: Person) => by.id === ask.person || by.role === 'owner';
 
   function open(id: string, turn: Pick<Turn, 'key' | 'person'>, question: Question): StoredAsk {
@@ -80,7 +87,8 @@ export function createAsks({ store, onQueued, now = Date.now }: AsksOptions): As
       const answer = new Promise<string | undefined>((resolve) => waiting.set(ask.id, resolve));
       const timer = setTimeout(() => endNow(ask, 'expired'), Math.max(0, ask.expiresAt - now()));
       // A daemon that drains asks again when it is back.
-      const stopped = () => (turn.signal.reason === 'drain' ? waiting.get(ask.id)?.(undefined) : endNow(ask, 'dismissed'));
+      const stopped = () =>
+        turn.signal.reason === 'drain' ? waiting.get(ask.id)?.(undefined) : endNow(ask, 'dismissed');
       turn.signal.addEventListener('abort', stopped, { once: true });
       if (turn.signal.aborted) stopped();
       try {
@@ -95,14 +103,18 @@ export function createAsks({ store, onQueued, now = Date.now }: AsksOptions): As
     press(id, option, by) {
       const ask = store.asks.get(id);
       if (ask?.state !== 'open' || !mayAnswer(ask, by)) return nothing;
-      return ask.options.some((candidate) => candidate.id === option) ? end(ask, 'answered', option) : nothing;
+      return ask.options.some((candidate) => candidate.id === option)
+        ? end(ask, 'answered', option)
+        : nothing;
     },
 
     typed(conversation, text, by) {
       const ask = store.asks.openIn(conversation);
       if (!ask || !mayAnswer(ask, by)) return { answered: false, then: nothing };
       const said = text.trim().toLowerCase();
-      const chosen = ask.options.find(({ id, label }) => said === id.toLowerCase() || said === label.toLowerCase());
+      const chosen = ask.options.find(
+        ({ id, label }) => said === id.toLowerCase() || said === label.toLowerCase(),
+      );
       if (chosen) return { answered: true, then: end(ask, 'answered', chosen.id) };
       return { answered: false, then: end(ask, 'dismissed') };
     },

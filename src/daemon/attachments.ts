@@ -86,6 +86,9 @@ function tooBig({ name, bytes }: Attachment, most: number): KimiError {
 
 /** A name that stays within its folder, whatever the sender called the file. */
 function safeName(name: string, number: number): string {
-  const plain = basename(name).replace(/[^\p{L}\p{N}._-]/gu, '_').replace(/^\.+/, '').slice(-80);
+  const plain = basename(name)
+    .replace(/[^\p{L}\p{N}._-]/gu, '_')
+    .replace(/^\.+/, '')
+    .slice(-80);
   return `${number}-${plain || 'file'}`;
 }

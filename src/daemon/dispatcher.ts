@@ -117,6 +117,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     store.atomically(() => {
       reply.complete(
         'I could not answer this: each time I tried, I broke down. It is kept; `kimi dead` lists it.',
+        [],
       );
       store.inbox.dead(lease.turn, error, now());
     });

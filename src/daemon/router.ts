@@ -66,7 +66,10 @@ export function createRouter(options: RouterOptions): Receive {
   return async (inbound) => {
     if (inbound.group && !inbound.choice && !access.isAddressed(inbound)) return;
     const { outcome, then } = store.atomically(() => commit(inbound));
-    log.debug({ conversation: encodeConversation(inbound.conversation), message: inbound.messageId, outcome }, 'message');
+    log.debug(
+      { conversation: encodeConversation(inbound.conversation), message: inbound.messageId, outcome },
+      'message',
+    );
     then();
   };
 }

@@ -144,7 +144,8 @@ export function createOutbox(database: Database) {
       });
       for (const row of rows.slice(pieces.length)) {
         const wanted = row.text !== '' || row.extra !== null;
-        if (drop.run(row.id).changes === 0 && wanted) change.run({ id: row.id, text: '', extra: null, final });
+        if (drop.run(row.id).changes === 0 && wanted)
+          change.run({ id: row.id, text: '', extra: null, final });
       }
     },
 

@@ -78,7 +78,8 @@ export function createPeople(database: Database) {
     },
   );
 
-  const makeCode = () => Array.from({ length: CODE_LENGTH }, () => ALPHABET[randomInt(ALPHABET.length)]).join('');
+  const makeCode = () =>
+    Array.from({ length: CODE_LENGTH }, () => ALPHABET[randomInt(ALPHABET.length)]).join('');
   const dropLinks = database.prepare('DELETE FROM links WHERE expires_at <= ? OR person = ?');
   const addLink = database.prepare('INSERT INTO links (code, person, expires_at) VALUES (?, ?, ?)');
   const links = database.prepare<[number], { code: string; person: number }>(

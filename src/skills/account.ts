@@ -16,7 +16,9 @@ export function createAccountSkill({ store, home, now = Date.now }: AccountOptio
   const { people } = store;
 
   function whoami({ person }: Turn): string {
-    const accounts = people.identities(person.id).map(({ channel, userId, name }) => `- ${name} (\`${channel}:${userId}\`)`);
+    const accounts = people
+      .identities(person.id)
+      .map(({ channel, userId, name }) => `- ${name} (\`${channel}:${userId}\`)`);
     const role = person.role === 'owner' ? 'my owner' : 'a member';
     return [`You are ${role}, and write from`, '', ...accounts].join('\n');
   }
@@ -28,9 +30,12 @@ export function createAccountSkill({ store, home, now = Date.now }: AccountOptio
       return `On the other platform, write to me within an hour:\n\n\`/link ${fresh}\`\n\nBoth accounts then have one memory.`;
     }
     if (people.link(code, person.id, now()) === undefined) {
-      throw new KimiError('That code does not hold (any more). Write /link on the other platform for a new one.', {
-        code: 'not_found',
-      });
+      throw new KimiError(
+        'That code does not hold (any more). Write /link on the other platform for a new one.',
+        {
+          code: 'not_found',
+        },
+      );
     }
     return 'Linked: your accounts have one memory now. /whoami lists them.';
   }
