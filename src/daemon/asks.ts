@@ -21,9 +21,9 @@ export interface Asks {
   press(ask: string, option: string, by: Person): () => void;
   /**
    * Somebody wrote while a question was open. `answered` when that was its answer; any other words of the person who
-   * was asked pass over the question. Call it within a transaction, then `then`.
+   * was asked pass over the question. Call it within a transaction, then `afterwards`.
    */
-  typed(conversation: string, text: string, by: Person): { answered: boolean; then: () => void };
+  typed(conversation: string, text: string, by: Person): { answered: boolean; afterwards: () => void };
 }
 
 export interface AsksOptions {
@@ -110,13 +110,13 @@ export function createAsks({ store, onQueued, now = Date.now }: AsksOptions): As
 
     typed(conversation, text, by) {
       const ask = store.asks.openIn(conversation);
-      if (!ask || !mayAnswer(ask, by)) return { answered: false, then: nothing };
+      if (!ask || !mayAnswer(ask, by)) return { answered: false, afterwards: nothing };
       const said = text.trim().toLowerCase();
       const chosen = ask.options.find(
         ({ id, label }) => said === id.toLowerCase() || said === label.toLowerCase(),
       );
-      if (chosen) return { answered: true, then: end(ask, 'answered', chosen.id) };
-      return { answered: false, then: end(ask, 'dismissed') };
+      if (chosen) return { answered: true, afterwards: end(ask, 'answered', chosen.id) };
+      return { answered: false, afterwards: end(ask, 'dismissed') };
     },
   };
 }

@@ -28,17 +28,17 @@ export function createRouter(options: RouterOptions): Receive {
   const { store, access, asks, log, now = Date.now } = options;
 
   /** Commits what came in. Returns what became of it, and what is to be done once that is on disk. */
-  function commit(inbound: Inbound): { outcome: string; then: () => void } {
+  function commit(inbound: Inbound): { outcome: string; afterwards: () => void } {
     const at = now();
     const key = encodeConversation(inbound.conversation);
     const named = parseCommand(inbound.text);
     const known = named && options.command(named.name);
     const lane: Lane = known?.immediate ? 'now' : 'turn';
 
-    if (!store.inbox.add(inbound, lane, known && named, at)) return { outcome: 'duplicate', then: nothing };
-    const settled = (outcome: string, then: () => void) => {
+    if (!store.inbox.add(inbound, lane, known && named, at)) return { outcome: 'duplicate', afterwards: nothing };
+    const settled = (outcome: string, afterwards: () => void) => {
       store.inbox.settle(inbound, at);
-      return { outcome, then };
+      return { outcome, afterwards };
     };
 
     const admission = access.admit(inbound, at);
@@ -52,12 +52,12 @@ export function createRouter(options: RouterOptions): Receive {
       return settled('choice', asks.press(inbound.choice.ask, inbound.choice.option, admission.person));
     }
     const reply = lane === 'turn' ? asks.typed(key, inbound.text, admission.person) : undefined;
-    if (reply?.answered) return settled('answer', reply.then);
+    if (reply?.answered) return settled('answer', reply.afterwards);
     return {
       outcome: 'received',
-      then() {
+      afterwards() {
         reach('inbox.committed');
-        reply?.then();
+        reply?.afterwards();
         options.onReceived(key, lane);
       },
     };
@@ -65,12 +65,12 @@ export function createRouter(options: RouterOptions): Receive {
 
   return async (inbound) => {
     if (inbound.group && !inbound.choice && !access.isAddressed(inbound)) return;
-    const { outcome, then } = store.atomically(() => commit(inbound));
+    const { outcome, afterwards } = store.atomically(() => commit(inbound));
     log.debug(
       { conversation: encodeConversation(inbound.conversation), message: inbound.messageId, outcome },
       'message',
     );
-    then();
+    afterwards();
   };
 }
 
