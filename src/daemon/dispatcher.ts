@@ -85,7 +85,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         store.inbox.answered(lease.turn, at);
         if (skill.conversational && outcome.text.trim() !== '') {
           store.conversations.open(turn.key, turn.person.id, at);
-          store.conversations.append(turn.key, lease.turn, 'user', turn.text, at);
+          store.conversations.append(turn.key, lease.turn, 'user', remembered(turn), at);
           store.conversations.append(turn.key, lease.turn, 'assistant', outcome.text.trim(), at);
         }
       });
@@ -195,6 +195,13 @@ async function collect(skill: Skill, turn: Turn, draft: (text: string) => void):
   }
   if (turn.signal.aborted) outcome.error = new KimiError('Stopped.', { code: 'stopped' });
   return outcome;
+}
+
+/** What was said, with the names of what came with it: files themselves are kept for days only. */
+function remembered({ text, attachments }: Turn): string {
+  return [text, ...attachments.map(({ name }) => `[attached: ${name}]`)]
+    .filter((part) => part !== '')
+    .join('\n');
 }
 
 /** What the person reads: the answer, then what is to be said about it. */

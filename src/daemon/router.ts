@@ -35,7 +35,8 @@ export function createRouter(options: RouterOptions): Receive {
     const known = named && options.command(named.name);
     const lane: Lane = known?.immediate ? 'now' : 'turn';
 
-    if (!store.inbox.add(inbound, lane, known && named, at)) return { outcome: 'duplicate', afterwards: nothing };
+    if (!store.inbox.add(inbound, lane, known && named, at))
+      return { outcome: 'duplicate', afterwards: nothing };
     const settled = (outcome: string, afterwards: () => void) => {
       store.inbox.settle(inbound, at);
       return { outcome, afterwards };
