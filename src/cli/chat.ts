@@ -29,22 +29,25 @@ async function askOnce(client: Client, question: string): Promise<number> {
     const onFrame = (event: unknown) => {
       const frame = event as TerminalFrame;
       if (frame.type === 'received') mine ||= frame.messageId;
-      // What waited from before is not what was asked for now: it goes on waiting.
-      if (frame.type !== 'reply' || mine === '') return;
+      if (frame.type !== 'reply') return;
+      const shown = client.call('chat.shown', { seq: frame.seq });
       const isQuestion = frame.id.startsWith('ask:');
       // Ours was the answer to a question: what comes next is what the question was asked for.
-      if (isQuestion && !frame.options) settled = true;
+      if (isQuestion && !frame.options && mine !== '') settled = true;
       const isOurs = isQuestion
         ? frame.options !== undefined
         : settled || Number(frame.answers ?? 0) >= Number(mine);
-      if (!isOurs) return;
-      screen.show(frame);
-      const shown = client.call('chat.shown', { seq: frame.seq });
-      if (!frame.final) return;
-      shown.then(
-        () => resolve(frame.options),
-        () => {},
-      );
+      if (mine !== '' && isOurs) {
+        screen.show(frame);
+        if (frame.final)
+          shown.then(
+            () => resolve(frame.options),
+            () => {},
+          );
+      } else if (frame.final && !isQuestion) {
+        // It waited for somebody to come by; standard output is for the answer to what was asked now.
+        console.error(`(from before) ${frame.text}`);
+      }
     };
     client.call('chat.open', {}, onFrame).catch(() => {});
   });
