@@ -98,12 +98,18 @@ export function createFiles({ api, botToken, markup, timing }: FilesOptions): Fi
     async download(attachment, signal) {
       const id = 'platformId' in attachment.source ? attachment.source.platformId : '';
       const { file } = await api.call('fetch a file', signal, (client) => client.files.info({ file: id }));
-      const stalled = new AbortController();
-      const timer = setTimeout(() => stalled.abort(), timing.transferMs);
+      const reading = new AbortController();
+      const giveUp = (): void => reading.abort();
+      const timer = setTimeout(giveUp, timing.transferMs);
+      signal.addEventListener('abort', giveUp, { once: true });
+      const finish = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', giveUp);
+      };
 
       const translated = (error: unknown): KimiError => {
         const why = signal.aborted ? 'aborted' : 'timeout';
-        const cause = signal.aborted || stalled.signal.aborted ? new GivenUp(why) : error;
+        const cause = signal.aborted || reading.signal.aborted ? new GivenUp(why) : error;
         return error instanceof KimiError ? error : ownError(CallError.of(cause, 'fetch a file', 'botToken'));
       };
 
@@ -116,15 +122,16 @@ export function createFiles({ api, botToken, markup, timing }: FilesOptions): Fi
         } catch (error) {
           throw translated(error);
         } finally {
-          clearTimeout(timer);
+          finish();
         }
       }
 
       try {
-        const either = AbortSignal.any([signal, stalled.signal]);
-        return chunks(await getBytes(file?.url_private_download ?? file?.url_private, attachment, either));
+        signal.throwIfAborted();
+        const address = file?.url_private_download ?? file?.url_private;
+        return chunks(await getBytes(address, attachment, reading.signal));
       } catch (error) {
-        clearTimeout(timer);
+        finish();
         throw translated(error);
       }
     },
