@@ -5,7 +5,6 @@
  * sockets, waits for ever for a hello, and rejects where nobody can catch it on frames that are no envelope. So the
  * receiver serves without an app and without reconnecting, one for each socket, and reads only what it can read.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { withDeadline } from '../deadline.ts';
 import { isObject } from '../network.ts';
 import { CallError, clientOptions, silent } from './api.ts';
@@ -16,7 +15,7 @@ export interface Connection {
   /** Resolves when a new connection is called for: this one is closed, or Slack says that it soon will be. */
   readonly ended: Promise<Ended>;
   /** Ends it, whether or not the other side plays along. */
-  close(): Promise<void>;
+  close(): void;
 }
 
 /** `warning` and `refresh_requested` leave time for the next; `link_disabled` is Socket Mode switched off. */
@@ -73,14 +72,10 @@ export async function openConnection(options: ConnectionOptions): Promise<Connec
     onEnvelope({ id: String(envelope_id), type: String(type), payload: body }, () => ack());
   });
 
-  async function close(): Promise<void> {
+  function close(): void {
     opening.abort();
-    const closed = client.disconnect();
-    const waiting = new AbortController();
-    const late = sleep(timing.closeMs, undefined, { signal: waiting.signal }).catch(() => undefined);
-    await Promise.race([closed, late]);
-    waiting.abort();
-    // Asked again, it does not wait for the other side's goodbye.
+    // Asked again, it does not wait for the other side's goodbye, nor keep a timer for it.
+    void client.disconnect();
     void client.disconnect();
   }
 
@@ -94,7 +89,7 @@ export async function openConnection(options: ConnectionOptions): Promise<Connec
     });
   } catch (error) {
     const failed = CallError.of(error, 'connect', 'appToken');
-    await close();
+    close();
     throw failed;
   }
   return { ended, close };

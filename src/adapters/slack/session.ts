@@ -147,14 +147,14 @@ export function startSession(options: SessionOptions): Session {
       if (next && health.set('connected')) {
         log.info({ channel, identity: health.read().identity }, 'connected');
       }
-      await connection?.close();
+      connection?.close();
       connection = next;
       const ended = await Promise.race([stopped, doubted, next?.ended]);
       if (!ended) continue;
       shortLived = Date.now() - openedAt < timing.stableMs ? shortLived + 1 : 0;
       await settle(ended, shortLived);
     }
-    await connection?.close();
+    connection?.close();
   }
 
   const running = run();

@@ -12,8 +12,6 @@ export interface Timing extends Backoff {
   pongMs: number;
   /** How long Slack may leave us without a ping of its own, once it has sent one. */
   pingMs: number;
-  /** How long a socket that we close may take to say goodbye. */
-  closeMs: number;
   /** A connection that lasted less counts as a failed one: the next waits. */
   stableMs: number;
   /** Between attempts with a token that was refused: it will hardly become valid by itself. */
@@ -26,7 +24,6 @@ export const TIMING: Timing = {
   connectMs: 20_000,
   pongMs: 5_000,
   pingMs: 30_000,
-  closeMs: 1_000,
   stableMs: 10_000,
   firstRetryMs: 500,
   longestRetryMs: 30_000,
