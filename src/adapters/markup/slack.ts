@@ -19,7 +19,7 @@ export function slackMrkdwn(root: Root, alignTables: boolean): string {
 
 /** Text that shows as it stands, but for the signs that have no escape. Never calls anybody. */
 export function escapeMrkdwn(text: string): string {
-  return escapeSigns(text).replace(/@(?=(?:here|channel|everyone|group)\b)/gi, `@${APART}`);
+  return escapeSigns(text).replace(/(?<![a-z0-9.])@(?=(?:here|channel|everyone|group)\b)/gi, `@${APART}`);
 }
 
 /** At least as much as {@link escapeMrkdwn} makes of a text. */
@@ -106,7 +106,7 @@ function stretchesOf(runs: readonly Run[]): Stretch[] {
 
 function belongTogether(first: Run, next: Run | undefined): boolean {
   if (!next || first.link || next.link) return first.link !== undefined && first.link === next?.link;
-  return !first.code && !next.code && marksOf(first) === marksOf(next);
+  return !first.code && !next.code && marksOf([first]) === marksOf([next]);
 }
 
 function stretchOf(first: Run, runs: readonly Run[]): Stretch {
@@ -115,19 +115,20 @@ function stretchOf(first: Run, runs: readonly Run[]): Stretch {
   if (first.code && !first.link && !text.includes('`')) {
     return { text: escapeSigns(text), open: '`', close: '`' };
   }
-  const open = marksOf(first);
+  const open = marksOf(runs);
   const close = [...open].reverse().join('');
   return { text: first.link ? link(first.link.url, text) : prose(text), open, close };
 }
 
-function marksOf(run: Run): string {
-  return MARKS.filter(([style]) => run.styles.has(style))
+/** What all of them carry: the label of a link is marked as a whole. */
+function marksOf(runs: readonly Run[]): string {
+  return MARKS.filter(([style]) => runs.every((run) => run.styles.has(style)))
     .map(([, mark]) => mark)
     .join('');
 }
 
 function link(url: string, label: string): string {
-  const address = url.replace(/[\s<>|]/g, encodeURIComponent).replaceAll('&', '&amp;');
+  const address = url.replace(/[\s<>|`]/g, encodeURIComponent).replaceAll('&', '&amp;');
   const shown = prose(label.replace(/\s+/g, ' '));
   return label === url || shown.trim() === '' ? `<${address}>` : `<${address}|${shown}>`;
 }

@@ -13,8 +13,9 @@ export function visible(mrkdwn: string): string {
 /** Whom a text calls. `names`: whether bare names are looked for too, as `parse` and `link_names` ask. */
 export function pingsIn(mrkdwn: string, names: boolean): string[] {
   const special = /<(?:!(?:channel|here|everyone|group|subteam)\b|@[A-Z])[^<>]*>/gi;
-  const bare = /@(?:channel|here|everyone|group)\b/gi;
-  return [...(mrkdwn.match(special) ?? []), ...(names ? (mrkdwn.match(bare) ?? []) : [])];
+  const addressless = mrkdwn.replace(/<[^<>|]*/g, '');
+  const bare = /(?<![a-z0-9.])@(?:channel|here|everyone|group)\b/gi;
+  return [...(mrkdwn.match(special) ?? []), ...(names ? (addressless.match(bare) ?? []) : [])];
 }
 
 /** Whether each code block that is opened is closed. */

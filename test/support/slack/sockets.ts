@@ -138,7 +138,10 @@ export class Sockets {
     }
     const hello = { type: 'hello', num_connections: this.live.size, connection_info: { app_id: 'A1' } };
     socket.send(JSON.stringify(hello));
-    if (fault === 'closes') return socket.close(1000);
+    if (fault === 'closes') {
+      socket.close(1000);
+      return;
+    }
     for (const envelope of this.waiting) if (!envelope.socket) this.deliver(envelope);
     this.options.changed();
   }
