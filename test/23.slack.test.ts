@@ -909,10 +909,5 @@ function descriptors(): number {
 
 /** Timers that keep this process alive. */
 function timers(): number {
-  return active().filter((resource) => resource === 'Timeout').length;
-}
-
-/** What keeps this process alive: in Node 20, though not in the types that we have. */
-function active(): string[] {
-  return (process as unknown as { getActiveResourcesInfo(): string[] }).getActiveResourcesInfo();
+  return process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length;
 }
