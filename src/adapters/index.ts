@@ -23,4 +23,20 @@ export const channels: readonly Channel[] = [
       return createTelegram({ token: channels.telegram.token ?? '', apiRoot: channels.telegram.apiRoot });
     },
   },
+  {
+    name: 'slack',
+    off: ({ channels: { slack } }) =>
+      slack.botToken && slack.appToken
+        ? undefined
+        : 'no tokens: make an app as docs/slack.md says, and set SLACK_BOT_TOKEN and SLACK_APP_TOKEN',
+    settings: ({ channels }) => channels.slack,
+    async create({ channels: { slack } }) {
+      const { createSlack } = await import('./slack.ts');
+      return createSlack({
+        botToken: slack.botToken ?? '',
+        appToken: slack.appToken ?? '',
+        apiUrl: slack.apiUrl,
+      });
+    },
+  },
 ];
