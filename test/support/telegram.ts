@@ -215,12 +215,18 @@ export async function startTelegram(options: TelegramServerOptions = {}): Promis
       const look = (): void => {
         const found = probe();
         if (found === undefined || found === null || found === false) return;
-        clearTimeout(timer);
-        waiters.delete(look);
+        finish();
         resolve(found);
       };
-      const timer = setTimeout(() => {
+      const finish = (): void => {
+        clearTimeout(timer);
+        clearInterval(elsewhere);
         waiters.delete(look);
+      };
+      // Probes also ask about things that change without a call to this server.
+      const elsewhere = setInterval(look, 10);
+      const timer = setTimeout(() => {
+        finish();
         reject(new Error(`waited ${timeoutMs} ms in vain for ${what}`));
       }, timeoutMs);
       waiters.add(look);

@@ -16,6 +16,18 @@ import { backoff, type Timing } from './timing.ts';
 
 const UPDATES: UpdateType[] = ['message', 'edited_message', 'callback_query', 'my_chat_member'];
 
+const CONFLICT = 'Another program polls with this token. Stop it, or give each its own bot from @BotFather.';
+const WEBHOOK =
+  'A webhook was set for this bot. It is deleted, so that polling works; nothing is to be done.';
+const NOT_STORED =
+  'A message could not be stored. Telegram keeps it and it is tried again; check the disk with `kimi doctor`.';
+
+interface Verdict {
+  state: 'retrying' | 'refused';
+  message: string;
+  waitMs: number;
+}
+
 export interface PollerOptions {
   api: TelegramApi;
   channel: string;
@@ -28,8 +40,11 @@ export interface PollerOptions {
 
 /** Receives until `signal` aborts. Never rejects. */
 export async function poll(options: PollerOptions): Promise<void> {
-  const { api, receive, context, health, timing, signal } = options;
+  const { api, channel, receive, context, health, timing, signal } = options;
   const { log } = context;
+
+  const call = <T>(doing: string, run: (bot: Api, abort: AbortSignal) => Promise<T>): Promise<T> =>
+    api.call(doing, timing.requestMs, signal, run);
 
   /** Tries until it works, waiting in between as long as the trouble asks for. Undefined once stopped. */
   async function persist<T>(attempt: () => Promise<T>): Promise<T | undefined> {
@@ -39,43 +54,26 @@ export async function poll(options: PollerOptions): Promise<void> {
       } catch (error) {
         if (signal.aborted) break;
         const { state, message, waitMs } = await judge(error, failures);
-        if (health.set(state, message))
-          log.warn({ channel: options.channel, waitMs: Math.round(waitMs) }, message);
+        if (health.set(state, message)) log.warn({ channel, waitMs: Math.round(waitMs) }, message);
         await sleep(waitMs, undefined, { signal }).catch(() => undefined);
       }
     }
     return undefined;
   }
 
-  async function judge(
-    error: unknown,
-    failures: number,
-  ): Promise<{ state: 'retrying' | 'refused'; message: string; waitMs: number }> {
-    const waitMs = backoff(failures, timing);
+  /** What to say of a failure, and how long to wait. */
+  async function judge(error: unknown, failures: number): Promise<Verdict> {
     const { message, code, retryAfterMs } = ownError(error);
     if (code === 'unauthorized') return { state: 'refused', message, waitMs: timing.refusedRetryMs };
-    if (retryAfterMs !== undefined) return { state: 'retrying', message, waitMs: retryAfterMs };
+    const waitMs = retryAfterMs ?? backoff(failures, timing);
     const trouble = error instanceof CallError ? error.trouble : undefined;
     if (trouble?.kind !== 'api' || trouble.code !== 409) return { state: 'retrying', message, waitMs };
-    if (/webhook/i.test(trouble.description)) {
-      await call('delete the webhook', (bot, abort) =>
-        bot.deleteWebhook({ drop_pending_updates: false }, abort),
-      ).catch(() => undefined);
-      return {
-        state: 'retrying',
-        message: 'A webhook was set for this bot; it is deleted, so that polling works.',
-        waitMs,
-      };
-    }
-    return {
-      state: 'retrying',
-      message: 'Another program polls with this token. Stop it, or give each its own bot from @BotFather.',
-      waitMs,
-    };
+    if (!/webhook/i.test(trouble.description)) return { state: 'retrying', message: CONFLICT, waitMs };
+    await call('delete the webhook', (bot, abort) =>
+      bot.deleteWebhook({ drop_pending_updates: false }, abort),
+    ).catch(() => undefined);
+    return { state: 'retrying', message: WEBHOOK, waitMs };
   }
-
-  const call = <T>(doing: string, run: (bot: Api, abort: AbortSignal) => Promise<T>): Promise<T> =>
-    api.call(doing, timing.requestMs, signal, run);
 
   function logIn(): Promise<Me> {
     return call('log in', async (bot, abort) => {
@@ -86,10 +84,12 @@ export async function poll(options: PollerOptions): Promise<void> {
   }
 
   function fetchUpdates(offset: number | undefined): Promise<unknown[]> {
-    const params: GetUpdatesParams = { timeout: timing.pollSeconds, limit: 100, allowed_updates: UPDATES };
+    // Until one poll was answered nobody knows whether there is a connection: that one does not wait for news.
+    const seconds = health.read().state === 'connected' ? timing.pollSeconds : 0;
+    const params: GetUpdatesParams = { timeout: seconds, limit: 100, allowed_updates: UPDATES };
     // Without an offset, Telegram starts with the oldest that was not acknowledged.
     if (offset !== undefined) params.offset = offset;
-    return api.call('poll', timing.pollSeconds * 1_000 + timing.stallMs, signal, async (bot, abort) => {
+    return api.call('poll', seconds * 1_000 + timing.stallMs, signal, async (bot, abort) => {
       const updates: unknown = await bot.getUpdates(params, abort);
       if (!Array.isArray(updates)) throw new TypeError('no list of updates in the answer');
       if (updates.length > 0 && updates.every((update) => updateId(update) === undefined)) {
@@ -110,9 +110,7 @@ export async function poll(options: PollerOptions): Promise<void> {
         return true;
       } catch (error) {
         const waitMs = backoff(failures, timing);
-        const message =
-          'A message could not be stored; Telegram keeps it, and it is tried again. Check the disk.';
-        if (health.set('retrying', message)) log.error({ channel: options.channel, err: error }, message);
+        if (health.set('retrying', NOT_STORED)) log.error({ channel, err: error }, NOT_STORED);
         await sleep(waitMs, undefined, { signal }).catch(() => undefined);
       }
     }
@@ -121,14 +119,11 @@ export async function poll(options: PollerOptions): Promise<void> {
 
   function read(update: unknown, me: Me): Inbound | undefined {
     try {
-      const converted = convert(update, me, options.channel);
+      const converted = convert(update, me, channel);
       if ('inbound' in converted) return converted.inbound;
-      log.debug({ channel: options.channel, kind: converted.ignored }, 'update ignored');
+      log.debug({ channel, kind: converted.ignored }, 'update ignored');
     } catch {
-      log.warn(
-        { channel: options.channel, kind: kindOf(update) },
-        'update could not be read and is passed over',
-      );
+      log.warn({ channel, kind: kindOf(update) }, 'update could not be read and is passed over');
     }
     return undefined;
   }
@@ -136,14 +131,13 @@ export async function poll(options: PollerOptions): Promise<void> {
   const me = await persist(logIn);
   if (!me) return;
   if (me.username !== undefined) health.identify(`@${me.username}`);
-  void registerCommands({ call, context, channel: options.channel });
+  void registerCommands({ call, context, channel });
 
   let offset: number | undefined;
   while (!signal.aborted) {
     const updates = await persist(() => fetchUpdates(offset));
     if (!updates) return;
-    if (health.set('connected'))
-      log.info({ channel: options.channel, identity: health.read().identity }, 'connected');
+    if (health.set('connected')) log.info({ channel, identity: health.read().identity }, 'connected');
     for (const update of updates) if (!(await take(update, me))) return;
     const ids = updates.flatMap((update) => updateId(update) ?? []);
     if (ids.length > 0) offset = Math.max(...ids) + 1;
