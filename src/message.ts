@@ -72,6 +72,8 @@ export interface Inbound {
   group: boolean;
   /** In a group: whether we were mentioned, replied to or commanded. Always true in a direct chat. */
   addressed: boolean;
+  /** In a thread that is a conversation of its own: once we have answered in it, nobody has to name us there. */
+  inThread?: boolean;
   /** As written, with a mention of us at its start removed. */
   text: string;
   attachments: Attachment[];

@@ -1,8 +1,8 @@
 /** Telegram, by long polling with node-telegram-bot-api. */
 import type { Adapter } from './adapter.ts';
 import { chunk } from './chunk.ts';
+import { createHealth } from './health.ts';
 import { connectApi } from './telegram/api.ts';
-import { createHealth } from './telegram/health.ts';
 import { poll } from './telegram/poller.ts';
 import { createSender, MESSAGE_LIMIT } from './telegram/sender.ts';
 import { TIMING, type Timing } from './telegram/timing.ts';

@@ -8,11 +8,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Api, GetUpdatesParams, UpdateType } from 'node-telegram-bot-api';
 import type { Inbound } from '../../message.ts';
 import type { AdapterContext, Receive } from '../adapter.ts';
+import { backoff } from '../backoff.ts';
+import type { HealthRecord } from '../health.ts';
 import { CallError, ownError, type TelegramApi } from './api.ts';
 import { registerCommands } from './commands.ts';
-import type { HealthRecord } from './health.ts';
 import { convert, kindOf, type Me, updateId } from './inbound.ts';
-import { backoff, type Timing } from './timing.ts';
+import type { Timing } from './timing.ts';
 
 const UPDATES: UpdateType[] = ['message', 'edited_message', 'callback_query', 'my_chat_member'];
 

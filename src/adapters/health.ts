@@ -1,4 +1,4 @@
-import type { ChannelHealth } from '../adapter.ts';
+import type { ChannelHealth } from './adapter.ts';
 
 /** Keeps what the channel says of itself. */
 export interface HealthRecord {
