@@ -1,4 +1,6 @@
 /** CommonMark as each platform writes it. The parser is loaded when the first channel that needs it starts. */
+import type { Root } from 'mdast';
+import { discordMarkdown, inert, inertInPlace } from './markup/discord.ts';
 import { escapeHtml, telegramHtml, visibleLength } from './markup/telegram.ts';
 
 export interface Markup {
@@ -8,6 +10,11 @@ export interface Markup {
    * in the text, as it stands where its markup cannot be kept.
    */
   telegram(text: string, limit: number): string;
+  /**
+   * The same as Discord's Markdown, at most `limit` UTF-16 units long, provided that `text` is, with no mention that
+   * would reach anybody.
+   */
+  discord(text: string, limit: number): string;
 }
 
 export async function loadMarkup(): Promise<Markup> {
@@ -19,22 +26,34 @@ export async function loadMarkup(): Promise<Markup> {
   const extensions = [gfm({ singleTilde: false })];
   const mdastExtensions = [gfmFromMarkdown()];
 
+  /** The first rendering that `fits`, with tables aligned or, where that takes too much room, without. */
+  function render(
+    text: string,
+    write: (root: Root, alignTables: boolean) => string,
+    fits: (shown: string) => boolean,
+  ): string | undefined {
+    try {
+      const root = fromMarkdown(text, { extensions, mdastExtensions });
+      return [true, false].map((alignTables) => write(root, alignTables)).find(fits);
+    } catch {
+      // A thousand nested quotes exhaust the stack; whatever the reason, the text is worth more than its markup.
+      return undefined;
+    }
+  }
+
   return {
     telegram(text, limit) {
-      try {
-        const root = fromMarkdown(text, { extensions, mdastExtensions });
-        for (const alignTables of [true, false]) {
-          const html = telegramHtml(root, alignTables);
-          if (visibleLength(html) <= limit && !isBlank(html)) return html;
-        }
-      } catch {
-        // A thousand nested quotes exhaust the stack; whatever the reason, the text is worth more than its markup.
-      }
-      return escapeHtml(text);
+      const fits = (html: string) => visibleLength(html) <= limit && !isBlank(html.replace(/<[^>]*>/g, ''));
+      return render(text, telegramHtml, fits) ?? escapeHtml(text);
+    },
+    discord(text, limit) {
+      const fits = (shown: string) => shown.length <= limit && !isBlank(shown);
+      return render(text, discordMarkdown, fits) ?? [inert(text)].find(fits) ?? inertInPlace(text);
     },
   };
 }
 
-function isBlank(html: string): boolean {
-  return html.replace(/<[^>]*>/g, '').trim() === '';
+/** Nothing but white space, and what takes no room. */
+function isBlank(text: string): boolean {
+  return /^[\s\p{Cf}\p{Cc}]*$/u.test(text);
 }

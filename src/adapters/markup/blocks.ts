@@ -15,8 +15,8 @@ export interface Dialect {
   /** A block of code, not blank. `language` is the writer's, of any form. */
   code(text: string, language: string | undefined): string;
   quote(text: string): string;
-  /** What a heading's text gets around it. Default: it is bold. */
-  heading?(text: string, depth: number): string;
+  /** What a heading of this depth begins with. Where there is nothing, it is bold. */
+  heading?(depth: number): string | undefined;
   /** What a list item without a number begins with. */
   bullet: string;
 }
@@ -86,9 +86,12 @@ function render(node: RootContent, context: Context): Part[] {
   switch (node.type) {
     case 'paragraph':
       return text(inline([], node.children));
-    case 'heading':
-      if (!dialect.heading) return text(inline(['bold'], node.children));
-      return text(dialect.heading(inline([], node.children), node.depth));
+    case 'heading': {
+      const mark = dialect.heading?.(node.depth);
+      if (mark === undefined) return text(inline(['bold'], node.children));
+      const line = inline([], node.children).replaceAll('\n', ' ');
+      return text(line.trim() === '' ? '' : mark + line);
+    }
     case 'thematicBreak':
       return text('———');
     case 'html':
