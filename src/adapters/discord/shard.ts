@@ -78,8 +78,9 @@ export function guarded(
     },
     // A login whose request outlived the client must not dial any more.
     connect: async () => (ended ? undefined : simple.connect()),
-    async destroy() {
-      onEnd({ resumable: true });
+    async destroy(options) {
+      // The library also does so, without a code, before it spawns any.
+      if (options?.code !== undefined) ended = true;
       await simple.destroy({ code: KEEP_SESSION });
     },
     send: (id, payload) => simple.send(id, payload),
