@@ -83,7 +83,8 @@ test(`${MESSAGES} messages, ${RANDOM_KILLS + TRANSITIONS.length} kills: nothing 
   for (let person = 0; person < PEOPLE; person++) platformOf(person).say(person, 'hello');
   const greeted = new Set<string>();
   await everybody('everybody is greeted', () => {
-    for (const platform of platforms) for (const { room } of platform.seen()) greeted.add(`${platform.name} ${room}`);
+    for (const platform of platforms)
+      for (const { room } of platform.seen()) greeted.add(`${platform.name} ${room}`);
     return Array.from({ length: PEOPLE - greeted.size });
   });
   await daemon.end('SIGKILL');
@@ -101,7 +102,10 @@ test(`${MESSAGES} messages, ${RANDOM_KILLS + TRANSITIONS.length} kills: nothing 
     for (let n = 0; n < Math.ceil(MESSAGES / kills.length); n++) sayNext();
     // A transition that is not reached any more (all is answered) is a kill at a random instant.
     const patience = AbortSignal.timeout(transition ? 4_000 : Math.floor(Math.random() * 900));
-    await Promise.race([daemon.exited, new Promise((resolve) => patience.addEventListener('abort', resolve))]);
+    await Promise.race([
+      daemon.exited,
+      new Promise((resolve) => patience.addEventListener('abort', resolve)),
+    ]);
     await daemon.end('SIGKILL');
   }
   while (said < MESSAGES) sayNext();
@@ -109,14 +113,19 @@ test(`${MESSAGES} messages, ${RANDOM_KILLS + TRANSITIONS.length} kills: nothing 
   daemon = startDaemonProcess(home);
   await daemon.ready;
   await everybody('every message is answered', () => {
-    const there = new Set(platforms.flatMap((platform) => platform.seen().flatMap(({ text }) => answered(text))));
+    const there = new Set(
+      platforms.flatMap((platform) => platform.seen().flatMap(({ text }) => answered(text))),
+    );
     return numbers.filter((n) => !there.has(n));
   });
   expect(await daemon.end('SIGTERM')).toBe(0);
 
   const database = new Sqlite(join(home, 'kimi.db'), { readonly: true });
   expect(database.pragma('integrity_check', { simple: true })).toBe('ok');
-  const open = database.prepare("SELECT count(*) FROM inbox WHERE state IN ('received', 'leased')").pluck().get();
+  const open = database
+    .prepare("SELECT count(*) FROM inbox WHERE state IN ('received', 'leased')")
+    .pluck()
+    .get();
   expect(open).toBe(0);
   const known = new Set(
     database.prepare<[], string>('SELECT message_id FROM outbox WHERE message_id IS NOT NULL').pluck().all(),
@@ -124,7 +133,9 @@ test(`${MESSAGES} messages, ${RANDOM_KILLS + TRANSITIONS.length} kills: nothing 
   database.close();
 
   // A message that people see but the ledger does not know is one whose send a kill kept from being recorded.
-  const seen = platforms.flatMap((platform) => platform.seen().map((one) => ({ ...one, platform: platform.name })));
+  const seen = platforms.flatMap((platform) =>
+    platform.seen().map((one) => ({ ...one, platform: platform.name })),
+  );
   const unrecorded = seen.filter(({ id }) => !known.has(id));
   expect(unrecorded.length).toBeLessThanOrEqual(kills.length);
   expect(unrecorded.filter(({ platform }) => platform === 'discord')).toEqual([]);

@@ -38,10 +38,20 @@ export interface CommandInfo {
   description: string;
 }
 
+/** What an adapter must know again after a restart: a few texts by name. Synchronous: what was set survives a kill. */
+export interface AdapterState {
+  get(key: string): string | undefined;
+  set(key: string, value: string): void;
+  /** All whose key begins with `prefix`. */
+  entries(prefix: string): [key: string, value: string][];
+}
+
 export interface AdapterContext {
   log: Log;
   /** What to register as the platform's own commands. */
   commands: readonly CommandInfo[];
+  /** This channel's own. Absent: what it holds lasts as long as the adapter. */
+  state?: AdapterState;
 }
 
 /**

@@ -39,4 +39,16 @@ export const channels: readonly Channel[] = [
       });
     },
   },
+  {
+    name: 'discord',
+    off: ({ channels }) =>
+      channels.discord.token
+        ? undefined
+        : 'no token: make a bot at https://discord.com/developers/applications (docs/discord.md) and set DISCORD_TOKEN',
+    settings: ({ channels }) => channels.discord,
+    async create({ channels }) {
+      const { createDiscord } = await import('./discord.ts');
+      return createDiscord({ token: channels.discord.token ?? '', apiUrl: channels.discord.apiUrl });
+    },
+  },
 ];

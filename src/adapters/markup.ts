@@ -1,5 +1,6 @@
 /** CommonMark as each platform writes it. The parser is loaded when the first channel that needs it starts. */
 import type { Root } from 'mdast';
+import { discordMarkdown, inert, inertInPlace } from './markup/discord.ts';
 import { closeFences, escapeMrkdwn, slackMrkdwn } from './markup/slack.ts';
 import { escapeHtml, telegramHtml, visibleLength } from './markup/telegram.ts';
 
@@ -15,6 +16,11 @@ export interface Markup {
    * without lone halves of surrogate pairs, with which Slack's client hangs. Calls nobody.
    */
   slack(text: string, limit: number): string;
+  /**
+   * The same as Discord's Markdown, at most `limit` UTF-16 units long, provided that `text` is, with no mention that
+   * would reach anybody.
+   */
+  discord(text: string, limit: number): string;
 }
 
 export async function loadMarkup(): Promise<Markup> {
@@ -26,38 +32,40 @@ export async function loadMarkup(): Promise<Markup> {
   const extensions = [gfm({ singleTilde: false })];
   const mdastExtensions = [gfmFromMarkdown()];
 
-  const parse = (text: string): Root => fromMarkdown(text, { extensions, mdastExtensions });
+  /** The first rendering that `fits`, with tables aligned or, where that takes too much room, without. */
+  function render(
+    text: string,
+    write: (root: Root, alignTables: boolean) => string,
+    fits: (shown: string) => boolean,
+  ): string | undefined {
+    try {
+      const root = fromMarkdown(text, { extensions, mdastExtensions });
+      return [true, false].map((alignTables) => write(root, alignTables)).find(fits);
+    } catch {
+      // A thousand nested quotes exhaust the stack; whatever the reason, the text is worth more than its markup.
+      return undefined;
+    }
+  }
 
   return {
     telegram(text, limit) {
-      try {
-        const root = parse(text);
-        for (const alignTables of [true, false]) {
-          const html = telegramHtml(root, alignTables);
-          if (visibleLength(html) <= limit && !isBlank(html)) return html;
-        }
-      } catch {
-        // A thousand nested quotes exhaust the stack; whatever the reason, the text is worth more than its markup.
-      }
-      return escapeHtml(text);
+      const fits = (html: string) => visibleLength(html) <= limit && !isBlank(html.replace(/<[^>]*>/g, ''));
+      return render(text, telegramHtml, fits) ?? escapeHtml(text);
+    },
+    discord(text, limit) {
+      const fits = (shown: string) => shown.length <= limit && !isBlank(shown);
+      return render(text, discordMarkdown, fits) ?? [inert(text)].find(fits) ?? inertInPlace(text);
     },
 
     slack(text, limit) {
       const whole = text.replace(/\p{Surrogate}/gu, '\ufffd');
-      try {
-        const root = parse(whole);
-        for (const alignTables of [true, false]) {
-          const mrkdwn = slackMrkdwn(root, alignTables);
-          if (mrkdwn.length <= limit && mrkdwn.trim() !== '') return mrkdwn;
-        }
-      } catch {
-        // As above.
-      }
-      return closeFences(escapeMrkdwn(whole));
+      const fits = (mrkdwn: string) => mrkdwn.length <= limit && mrkdwn.trim() !== '';
+      return render(whole, slackMrkdwn, fits) ?? closeFences(escapeMrkdwn(whole));
     },
   };
 }
 
-function isBlank(html: string): boolean {
-  return html.replace(/<[^>]*>/g, '').trim() === '';
+/** Nothing but white space, and what takes no room. */
+function isBlank(text: string): boolean {
+  return /^[\s\p{Cf}\p{Cc}]*$/u.test(text);
 }

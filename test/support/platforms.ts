@@ -69,7 +69,11 @@ export async function discordPlatform(): Promise<Platform> {
     seen: () =>
       server.sent
         .filter(({ deleted }) => !deleted)
-        .map((message) => ({ room: message.channelId, id: `${message.channelId}:${message.id}`, text: message.content })),
+        .map((message) => ({
+          room: message.channelId,
+          id: `${message.channelId}:${message.id}`,
+          text: message.content,
+        })),
     room: (person) => server.chatOf(id(person)),
     waitFor: server.waitFor,
     close: server.close,
