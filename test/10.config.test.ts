@@ -196,6 +196,9 @@ describe('what holds', () => {
     expect(warnings).toEqual([]);
     expect(notes).toEqual([
       expect.stringMatching(/channels\.telegram\.token: TELEGRAM_BOT_TOKEN is not set/),
+      expect.stringMatching(/channels\.slack\.botToken: SLACK_BOT_TOKEN is not set/),
+      expect.stringMatching(/channels\.slack\.appToken: SLACK_APP_TOKEN is not set/),
+      expect.stringMatching(/channels\.discord\.token: DISCORD_TOKEN is not set/),
     ]);
     expect(load(initialConfig(), { TELEGRAM_BOT_TOKEN: 'a-token' }).config.channels.telegram.token).toBe(
       'a-token',
