@@ -283,3 +283,137 @@ describe('Slack', () => {
 function withoutCode(mrkdwn: string): string {
   return mrkdwn.replace(/```[\s\S]*?```/g, '');
 }
+
+describe('Discord', () => {
+  const MOST = 2_000;
+  const shows = (text: string): string => markup.discord(text, MOST);
+  const S = '\u200b';
+
+  test.each([
+    ['plain text', 'plain text'],
+    ['**bold** *italic* ~~struck~~ `code`', '**bold** *italic* ~~struck~~ `code`'],
+    ['***both** one*', `**${S}*both*${S}** *one*`],
+    ['**bold **x', '\\*\\*bold \\*\\*x'],
+    ['a **b **c', 'a \\*\\*b \\*\\*c'],
+    ['2 * 3, snake_case, 1 | 2, ~5', '2 \\* 3, snake\\_case, 1 | 2, ~5'],
+    ['a || b, a ~~ b', 'a \\|\\| b, a \\~\\~ b'],
+    ['# One\n## Two\n#### Four', '# One\n## Two\n**Four**'],
+    ['\\# no heading\n\\- no item\n1\\. no number', '\\# no heading\n\\- no item\n1\\. no number'],
+    ['- a\n- b\n  1. c', '- a\n- b\n  1. c'],
+    ['- [x] done', '- ☑ done'],
+    ['> quote\n> > deeper', '> quote\n> deeper'],
+    ['---', '———'],
+    ['[text](https://example.org/a_(b))', '[text](https://example.org/a_%28b%29)'],
+    ['[a [b]](https://example.org)', '[a \\[b\\]](https://example.org)'],
+    ['![alt](https://example.org/i.png)', '[alt](https://example.org/i.png)'],
+    ['https://example.org/a_b', 'https://example.org/a_b'],
+    ['[https://example.org](https://example.net)', 'https://example.org (https://example.net)'],
+    ['[run](javascript:alert(1))', 'run (javascript:alert(1))'],
+    ['[mail](mailto:me@example.org)', 'mail (mailto:me@example.org)'],
+    ['2 < 3 && <b onclick="x">raw</b>', '2 < 3 && <b onclick="x">raw</b>'],
+    ['@everyone, @here', `@${S}everyone, @${S}here`],
+    [
+      '<@1> <@!2> <@&3> <#4> <:a:5> <t:6> </x:7>',
+      `<${S}@1> <${S}@!2> <${S}@&3> <${S}#4> <${S}:a:5> <${S}t:6> <${S}/x:7>`,
+    ],
+    [
+      '\\<@1> **@everyone** [@here](https://example.org)',
+      `<${S}@1> **@${S}everyone** [@${S}here](https://example.org)`,
+    ],
+    ['`<@1> @everyone`', '`<@1> @everyone`'],
+    ['``a`b``', '``a`b``'],
+    ['```js"x y\na < b\n```', '```jsx\na < b\n```'],
+    ['~~~\na````b\n~~~', `\`\`\`\na\`${S}\`${S}\`\`b\n\`\`\``],
+    ['- a\n  ```\n  code\n  ```\n  b', '- a\n```\ncode\n```\n  b'],
+    ['| item | n |\n|:--|--:|\n| tea | 12 |', '```\nitem |  n\n-----+---\ntea  | 12\n```'],
+    ['```', '\\`\\`\\`'],
+  ])('%j', (text, expected) => {
+    expect(shows(text)).toBe(expected);
+  });
+
+  test('any text: within the limit, visible, every fence closed, and nobody mentioned', () => {
+    fc.assert(
+      fc.property(markdown, fc.integer({ min: 16, max: MOST }), (text, limit) => {
+        for (const piece of chunk(text, limit)) {
+          const written = markup.discord(piece.text, limit);
+          expect(written.length).toBeLessThanOrEqual(limit);
+          if (piece.text.trim() !== '') expect(written.trim()).not.toBe('');
+          const prose = written.replace(/```[\s\S]*?```|``[\s\S]*?``|`[^`\n]*`/g, '');
+          expect(prose).not.toMatch(/@everyone|@here|<@[!&]?\d|<#\d/);
+        }
+      }),
+      { numRuns: FULL ? 5_000 : 300 },
+    );
+  });
+
+  test('mentions in any company', () => {
+    const mention = fc.constantFrom(
+      '@everyone',
+      '@here',
+      '<@1>',
+      '<@!2>',
+      '<@&3>',
+      '<#4>',
+      '@',
+      '<',
+      '<@',
+      'every',
+      'one',
+    );
+    const around = fc.constantFrom(
+      '*',
+      '**',
+      '_',
+      '`',
+      '\\',
+      '[',
+      '](https://e.org)',
+      '<br>',
+      '&lt;',
+      '&#64;',
+      '\n',
+      ' ',
+      '|',
+      '~~',
+      '> ',
+    );
+    fc.assert(
+      fc.property(fc.array(fc.oneof(mention, around), { maxLength: 12 }), (parts) => {
+        const written = shows(parts.join(''));
+        const prose = written.replace(/```[\s\S]*?```|``[\s\S]*?``|`[^`\n]*`/g, '');
+        expect(prose).not.toMatch(/@everyone|@here|<@[!&]?\d|<#\d/);
+      }),
+      { numRuns: FULL ? 50_000 : 3_000 },
+    );
+  });
+
+  test('what would grow beyond the limit, unaligned, or as it stands', () => {
+    const table = `| ${'w'.repeat(700)} | n |\n|---|---|\n${'| a | b |\n'.repeat(100)}`;
+    expect(shows(table)).toMatch(/^```\nw+ \| n\na \| b\n/);
+    const mentions = '<@1>'.repeat(499);
+    expect(shows(mentions)).toBe('‹@1>'.repeat(499));
+    expect(shows('*'.repeat(1_999)).length).toBeLessThanOrEqual(MOST);
+  });
+
+  test('lines of 64 KiB of anything', () => {
+    const units = [
+      'x',
+      '😀',
+      '**b** ',
+      '`',
+      '[',
+      '[a](https://b.c) ',
+      '<@1>',
+      '@everyone',
+      '> ',
+      '- ',
+      '|',
+      '_a_',
+    ];
+    for (const unit of FULL ? units : units.slice(0, 8)) {
+      for (const piece of chunk(unit.repeat(65_536 / unit.length), 1_900)) {
+        expect(shows(piece.text).length).toBeLessThanOrEqual(MOST);
+      }
+    }
+  });
+});

@@ -1,6 +1,6 @@
 /** CommonMark as each platform writes it. The parser is loaded when the first channel that needs it starts. */
 import type { Root } from 'mdast';
-import { discordMarkdown, inert, inertInPlace } from './markup/discord.ts';
+import { discordMarkdown, escapeDiscord, inert, inertInPlace } from './markup/discord.ts';
 import { closeFences, escapeMrkdwn, slackMrkdwn } from './markup/slack.ts';
 import { escapeHtml, telegramHtml, visibleLength } from './markup/telegram.ts';
 
@@ -54,7 +54,8 @@ export async function loadMarkup(): Promise<Markup> {
     },
     discord(text, limit) {
       const fits = (shown: string) => shown.length <= limit && !isBlank(shown);
-      return render(text, discordMarkdown, fits) ?? [inert(text)].find(fits) ?? inertInPlace(text);
+      const plain = [escapeDiscord, inert].map((write) => write(text));
+      return render(text, discordMarkdown, fits) ?? plain.find(fits) ?? inertInPlace(text);
     },
 
     slack(text, limit) {

@@ -25,8 +25,17 @@ export interface DiscordApi {
   close(): void;
 }
 
-/** For discord.js: all retries and waits are ours, and an exchange has one time-out, its answer's body included. */
-export function restOptions(apiUrl: string, timing: Pick<Timing, 'requestMs'>): Partial<RESTOptions> {
+/**
+ * For discord.js: all retries and waits are ours, and an exchange has one time-out, its answer's body included.
+ * `stop` ends those under way.
+ */
+export function restOptions(
+  apiUrl: string,
+  timing: Pick<Timing, 'requestMs'>,
+  stop?: AbortSignal,
+): Partial<RESTOptions> {
+  const makeRequest = (url: string, init: RequestInit): Promise<Response> =>
+    exchange(url, init, [init.signal, stop]);
   return {
     api: apiUrl,
     retries: 0,
@@ -35,20 +44,31 @@ export function restOptions(apiUrl: string, timing: Pick<Timing, 'requestMs'>): 
     offset: 0,
     rejectOnRateLimit: () => true,
     // Its types are undici's, which Node's own fetch is.
-    makeRequest: exchange as unknown as RESTOptions['makeRequest'],
+    makeRequest: makeRequest as unknown as RESTOptions['makeRequest'],
   };
 }
 
 /** The library's time-out ends with the head of an answer, so the body is read before that. */
-async function exchange(url: string, init: RequestInit): Promise<Response> {
-  const { status, statusText, headers, ...answer } = await fetchWhole(url, init);
-  return new Response([204, 205, 304].includes(status) ? null : answer.body, { status, statusText, headers });
-}
-
-async function fetchWhole(url: string, init: RequestInit) {
-  const response = await fetch(url, { ...init, redirect: 'error' });
-  const { status, statusText, headers } = response;
-  return { status, statusText, headers, body: await response.arrayBuffer() };
+async function exchange(
+  url: string,
+  init: RequestInit,
+  signals: (AbortSignal | null | undefined)[],
+): Promise<Response> {
+  // One of its own: an abort after the last byte would end the connection that is kept.
+  const controller = new AbortController();
+  const abort = (): void => controller.abort();
+  for (const signal of signals) {
+    if (signal?.aborted) abort();
+    signal?.addEventListener('abort', abort, { once: true });
+  }
+  try {
+    const response = await fetch(url, { ...init, redirect: 'error', signal: controller.signal });
+    const { status, statusText, headers } = response;
+    const body = await response.arrayBuffer();
+    return new Response([204, 205, 304].includes(status) ? null : body, { status, statusText, headers });
+  } finally {
+    for (const signal of signals) signal?.removeEventListener('abort', abort);
+  }
 }
 
 export interface ConnectOptions {

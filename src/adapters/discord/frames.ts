@@ -21,7 +21,7 @@ export interface Session {
 
 /** A frame that can be understood: for the library to keep the connection by, or an event that is ours. */
 export type Frame =
-  | { kind: 'hello' | 'control' | 'resumed'; payload: object }
+  | { kind: 'hello' | 'control' | 'invalidated' | 'resumed'; payload: object }
   | { kind: 'ready'; payload: object; session: Session }
   | { kind: 'event'; type: string; data: Record<string, unknown>; sequence: number };
 
@@ -34,11 +34,11 @@ const hello = z.object({
   d: z.object({ heartbeat_interval: z.number().min(50).max(3_600_000) }),
 });
 
-/** Heartbeat, reconnect, invalid session, heartbeat acknowledged. */
-const control = z.union([
-  z.object({ op: z.literal([1, 7, 11]) }),
-  z.object({ op: z.literal(9), d: z.boolean() }),
-]);
+/** Heartbeat, reconnect, heartbeat acknowledged. */
+const control = z.object({ op: z.literal([1, 7, 11]) });
+
+/** The session is invalid; `d` tells whether it can be resumed all the same. */
+const invalidated = z.object({ op: z.literal(9), d: z.boolean() });
 
 const ready = z.object({
   op: z.literal(0),
@@ -72,6 +72,8 @@ export function readFrame(data: unknown): Frame | undefined {
   if (greeting.success) return { kind: 'hello', payload: greeting.data };
   const command = control.safeParse(frame);
   if (command.success) return { kind: 'control', payload: command.data };
+  const invalidation = invalidated.safeParse(frame);
+  if (invalidation.success) return { kind: 'invalidated', payload: invalidation.data };
   const start = ready.safeParse(frame);
   if (start.success) {
     const { s, d } = start.data;

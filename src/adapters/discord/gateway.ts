@@ -81,19 +81,23 @@ export async function keepConnected(options: GatewayOptions): Promise<void> {
       intents: INTENTS,
       shards: [0],
       shardCount: 1,
-      rest: restOptions(options.apiUrl, timing),
+      rest: restOptions(options.apiUrl, timing, signal),
       ws: {
         buildIdentifyThrottler: () => ({ waitForIdentify }),
         buildStrategy(manager) {
-          // The library keeps its session with the client, which does not outlive a connection here.
+          const { updateSessionInfo } = manager.options;
           Object.assign(manager.options, {
-            retrieveSessionInfo: (): SessionInfo | null => sessionInfo(session),
-            updateSessionInfo: () => undefined,
+            // The library keeps its session with the client, which does not outlive a connection here.
+            retrieveSessionInfo(shard: number): SessionInfo | null {
+              const known = sessionInfo(session);
+              if (known) updateSessionInfo(shard, known);
+              return known;
+            },
             handshakeTimeout: timing.helloMs,
             helloTimeout: timing.helloMs,
             readyTimeout: timing.readyMs,
           });
-          return guarded(new SimpleShardingStrategy(manager), listener, timing.closeMs);
+          return guarded(new SimpleShardingStrategy(manager), listener, timing);
         },
       },
     });
@@ -130,6 +134,7 @@ export async function keepConnected(options: GatewayOptions): Promise<void> {
     const beganAt = Date.now();
     const end = await connect().catch((error: unknown) => ({ resumable: true, held: false, error }));
     if (signal.aborted) break;
+    if (end.error !== undefined) log.debug({ channel, err: end.error }, 'a connection failed');
     if (!end.resumable) session.end();
     else if (!end.held) session.forgetUrl();
     failures = end.held && Date.now() - beganAt >= timing.stableMs ? 0 : failures + 1;

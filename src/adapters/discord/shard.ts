@@ -10,6 +10,7 @@
 import { setImmediate as nextTick } from 'node:timers/promises';
 import type { IShardingStrategy, SimpleShardingStrategy } from 'discord.js';
 import { type Frame, readFrame, type Session } from './frames.ts';
+import type { Timing } from './timing.ts';
 
 /** How a connection came to its end. */
 export interface End {
@@ -31,6 +32,7 @@ export interface Listener {
 
 /** What the guard relies on of WebSocketShard in @discordjs/ws 1.2.3, which is what discord.js 14.28.1 pins in effect. */
 interface LibraryShard {
+  readonly status: number;
   connection: Socket | null;
   heartbeatInterval: NodeJS.Timeout | null;
   internalConnect(): Promise<void>;
@@ -53,6 +55,10 @@ interface DestroyOptions {
 }
 
 const RESUME = 1;
+const ANEW = 0;
+/** What a shard can be in. */
+const CONNECTING = 1;
+const RESUMING = 2;
 /** The connection broke off, or was never made: that is no word of Discord's about the session. */
 const BROKEN_OFF = 1_006;
 /** A close with 1000 or 1001 would end the session: https://discord.com/developers/docs/events/gateway#initiating-a-disconnect */
@@ -62,7 +68,7 @@ const KEEP_SESSION = 4_200;
 export function guarded(
   simple: SimpleShardingStrategy,
   listener: Listener,
-  closeMs: number,
+  timing: Pick<Timing, 'closeMs' | 'readyMs'>,
 ): IShardingStrategy {
   let ended = false;
   const onEnd = (end: End): void => {
@@ -74,7 +80,7 @@ export function guarded(
     async spawn(ids) {
       await simple.spawn(ids);
       const { shards } = simple as unknown as { shards: Map<number, LibraryShard> };
-      for (const shard of shards.values()) guard(shard, { ...listener, onEnd }, closeMs);
+      for (const shard of shards.values()) guard(shard, { ...listener, onEnd }, timing);
     },
     // A login whose request outlived the client must not dial any more.
     connect: async () => (ended ? undefined : simple.connect()),
@@ -88,19 +94,25 @@ export function guarded(
   };
 }
 
-function guard(shard: LibraryShard, listener: Listener, closeMs: number): void {
+function guard(
+  shard: LibraryShard,
+  listener: Listener,
+  { closeMs, readyMs }: Pick<Timing, 'closeMs' | 'readyMs'>,
+): void {
   const internalConnect = shard.internalConnect.bind(shard);
   const onMessage = shard.onMessage.bind(shard);
   const destroy = shard.destroy.bind(shard);
   let greeted = false;
   let established = false;
   let ending: Promise<void> | undefined;
+  let patience: NodeJS.Timeout | undefined;
 
   async function end({ code, reason, recover }: DestroyOptions): Promise<void> {
     listener.onEnd({
       ...(code !== undefined && { code }),
       resumable: recover === RESUME || code === BROKEN_OFF,
     });
+    clearTimeout(patience);
     // Dialling begins a little after it is asked for.
     if (!shard.connection) await nextTick();
     const { connection } = shard;
@@ -126,30 +138,40 @@ function guard(shard: LibraryShard, listener: Listener, closeMs: number): void {
     }
   };
 
-  /** Lets the library have what it cannot stumble over. */
-  async function pass(frame: Exclude<Frame, { kind: 'event' }>): Promise<void> {
-    if (frame.kind === 'hello') {
-      if (greeted) return;
-      greeted = true;
-    } else if (frame.kind !== 'control') {
-      if (established) return;
-      established = true;
-    }
-    await onMessage(JSON.stringify(frame.payload), false);
-    // The first heartbeat may have found the connection dead; the library begins to beat all the same.
-    if (ending && shard.heartbeatInterval) clearInterval(shard.heartbeatInterval);
+  /** The library waits for READY so long, but for RESUMED without end. */
+  function giveUp(): void {
+    if (shard.status === RESUMING) void shard.destroy({ reason: 'not resumed', recover: ANEW });
+  }
+
+  function beginPatience(): void {
+    clearTimeout(patience);
+    patience = setTimeout(giveUp, readyMs);
+  }
+
+  /** Whether a frame comes when it may: a second greeting, or a session that nobody asked for, is none. */
+  function isDue(frame: Frame): boolean {
+    if (frame.kind === 'hello') return !greeted;
+    if (frame.kind === 'ready') return greeted && !established && shard.status === CONNECTING;
+    return frame.kind !== 'resumed' || shard.status === RESUMING;
   }
 
   async function take(data: unknown): Promise<void> {
-    const frame = readFrame(data);
-    if (!frame) return listener.onGarbage();
     if (ending) return;
+    const frame = readFrame(data);
+    if (!frame || !isDue(frame)) return listener.onGarbage();
     if (frame.kind === 'event') return listener.onEvent(frame.type, frame.data, frame.sequence);
-    const first = !established;
-    const passed = pass(frame);
-    if (first && frame.kind === 'ready') listener.onReady(frame.session);
-    if (first && frame.kind === 'resumed') listener.onResumed();
+    if (frame.kind === 'hello') greeted = true;
+    if (frame.kind === 'hello' || frame.kind === 'invalidated') beginPatience();
+    const passed = onMessage(JSON.stringify(frame.payload), false);
+    if (frame.kind === 'ready' || frame.kind === 'resumed') {
+      established = true;
+      clearTimeout(patience);
+      if (frame.kind === 'ready') listener.onReady(frame.session);
+      else listener.onResumed();
+    }
     await passed;
+    // The first heartbeat may have found the connection dead; the library begins to beat all the same.
+    if (ending && shard.heartbeatInterval) clearInterval(shard.heartbeatInterval);
   }
 
   shard.onMessage = (data) =>

@@ -28,7 +28,8 @@ export function inertInPlace(text: string): string {
   return text.replace(REFERENCE, '‹').replace(EVERYBODY, '＠');
 }
 
-function escapeText(text: string): string {
+/** As text that shows every character. */
+export function escapeDiscord(text: string): string {
   return inert(
     text
       .replace(/[\\*_`]|~(?=~)|(?<=~)~|\|(?=\|)|(?<=\|)\|/g, '\\$&')
@@ -40,12 +41,12 @@ function escapeText(text: string): string {
 
 const dialect: Dialect = {
   inline,
-  escape: escapeText,
+  escape: escapeDiscord,
   bullet: '-',
   quote: (text) => text.replace(/^/gm, '> '),
   heading: (depth) => (depth <= 3 ? `${'#'.repeat(depth)} ` : undefined),
   code(text, language = '') {
-    const code = text.replaceAll('```', `\`${SEAM}\`${SEAM}\``);
+    const code = text.replace(/`(?=``)/g, `$&${SEAM}`);
     return `\`\`\`${language.replace(/[^a-z0-9_+.#-]/gi, '')}\n${code}\n\`\`\``;
   },
 };
@@ -72,13 +73,15 @@ function inline(runs: readonly Run[]): string {
 
 function linked(runs: readonly Run[], url: string): string {
   const label = runs.map((run) => run.text).join('');
-  if (!/^https?:\/\/[^\s<>]+$/i.test(url))
-    return label === url ? styled(runs) : `${styled(runs)} (${escapeText(url)})`;
-  if (label === url) return url;
+  if (!/^https?:\/\/[^\s<>]+$/i.test(url)) {
+    return label === url ? styled(runs) : `${styled(runs)} (${escapeDiscord(url)})`;
+  }
+  const address = url.replace(EVERYBODY, '%40');
+  if (label === url) return address;
   // Discord shows no link whose text is one: it could be another.
-  if (/https?:\/\//i.test(label) || label.includes('\n')) return `${styled(runs)} (${url})`;
-  const address = url.replaceAll('(', '%28').replaceAll(')', '%29');
-  return `[${styled(runs).replace(/(?<!\\)[[\]]/g, '\\$&')}](${address})`;
+  if (/https?:\/\//i.test(label) || label.includes('\n')) return `${styled(runs)} (${address})`;
+  const text = styled(runs).replace(/(?<!\\)[[\]]/g, '\\$&');
+  return `[${text}](${address.replaceAll('(', '%28').replaceAll(')', '%29')})`;
 }
 
 /** Opens and closes markers between runs only as far as their styles differ. */
@@ -114,7 +117,7 @@ function styled(runs: readonly Run[]): string {
       mark(marker);
       open = [...open, marker];
     }
-    shown += run.code ? codeSpan(run.text) : escapeText(run.text.slice(space.length));
+    shown += run.code ? codeSpan(run.text) : escapeDiscord(run.text.slice(space.length));
     afterMarker = false;
   }
   closeTo(0);

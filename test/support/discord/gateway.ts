@@ -43,6 +43,8 @@ export class Gateway {
   private readonly server = new WebSocketServer({ noServer: true });
   private readonly sessions = new Map<string, Session>();
   private readonly sockets = new Set<WebSocket>();
+  /** Those that we close, not the client. */
+  private readonly closing = new WeakSet<WebSocket>();
   private readonly hanging = new Set<Duplex>();
   private sessionCount = 0;
 
@@ -71,6 +73,7 @@ export class Gateway {
   close(code: number): void {
     if (code === 1_000 || code === 4_007 || code === 4_009) this.forget();
     for (const socket of this.sockets) {
+      this.closing.add(socket);
       if (code === 1_006) socket.terminate();
       else socket.close(code);
     }
@@ -96,6 +99,8 @@ export class Gateway {
     if (plan === 'hanging') {
       this.hanging.add(socket);
       socket.on('error', () => undefined);
+      socket.on('end', () => socket.destroy());
+      socket.resume();
       socket.once('close', () => {
         this.hanging.delete(socket);
         this.options.onChange();
@@ -113,7 +118,9 @@ export class Gateway {
       const session = [...this.sessions.values()].find((one) => one.socket === socket);
       if (session) session.socket = undefined;
       // A client that closes so has no use for its session any more.
-      if (session && (code === 1_000 || code === 1_001)) this.sessions.delete(session.id);
+      if (session && !this.closing.has(socket) && [1_000, 1_001].includes(code)) {
+        this.sessions.delete(session.id);
+      }
       this.counts.closedByUs.push(code);
       this.options.onChange();
     });
@@ -167,7 +174,7 @@ export class Gateway {
       socket.close(4_007);
     } else {
       this.counts.resumed++;
-      session.socket?.terminate();
+      if (session.socket !== socket) session.socket?.terminate();
       session.socket = socket;
       for (const event of session.events.filter(({ s }) => s > seq)) this.send(socket, { op: 0, ...event });
       this.event(session, 'RESUMED', {});
