@@ -7,10 +7,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { configure, type DaemonProcess, startDaemonProcess } from './support/daemon.ts';
+import { configure, type DaemonProcess, kimi, startDaemonProcess } from './support/daemon.ts';
 import { type StandIn, startOllama } from './support/ollama.ts';
 import { discordPlatform, type Platform, slackPlatform, telegramPlatform } from './support/platforms.ts';
 import { temporaryFolder } from './support/temp.ts';
+import { until } from './support/wait.ts';
 
 const FULL = process.env.KIMI_FULL === '1';
 const PEOPLE = 20;
@@ -80,6 +81,10 @@ test(`${MESSAGES} messages, ${RANDOM_KILLS + TRANSITIONS.length} kills: nothing 
   // Discord hands nobody the first message of a direct chat that began while no session was there.
   daemon = startDaemonProcess(home);
   await daemon.ready;
+  await until('all platforms are connected', async () => {
+    const { stdout } = await kimi(home, 'status', '--json');
+    return (stdout.match(/"state": "connected"/g) ?? []).length === platforms.length + 1;
+  });
   for (let person = 0; person < PEOPLE; person++) platformOf(person).say(person, 'hello');
   const greeted = new Set<string>();
   await everybody('everybody is greeted', () => {

@@ -1,4 +1,5 @@
 /** Ollama, on its official client: what is there, what it can do, asking it, fetching more. */
+import { setMaxListeners } from 'node:events';
 import type { Ollama, ShowResponse } from 'ollama';
 import type { Config } from '../config.ts';
 import { KimiError } from '../errors.ts';
@@ -30,6 +31,7 @@ const LEAST_WINDOW = 2_048;
 export function createOllamaProvider(options: OllamaOptions): ModelProvider {
   const { settings, log, memory = machineMemory } = options;
   const closing = new AbortController();
+  setMaxListeners(0, closing.signal);
   /** By digest: a model of the same digest never changes what it can do. */
   const shown = new Map<string, ShowResponse>();
   /** By name, as last listed or shown. */
