@@ -866,6 +866,7 @@ describe('Discord', () => {
       const { messageId } = server.say(PERSON, 'long work', { silently: true });
       await adapter.react?.(direct, `${CHAT}:${messageId}`, true);
       expect(server.reactions(CHAT, messageId)).toEqual(['👀']);
+      server.misbehave({ kind: 'flood', retryAfter: 0.05 });
       await adapter.react?.(direct, `${CHAT}:${messageId}`, false);
       expect(server.reactions(CHAT, messageId)).toEqual([]);
       await adapter.react?.(direct, 'interaction:1', true);
