@@ -1,6 +1,6 @@
 /** `npm run bench`: the built daemon between a Bot API and an instant model server, both on loopback. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { configure, type DaemonProcess, KIMI, startDaemonProcess } from '../test/support/daemon.ts';
 import { startOllama } from '../test/support/ollama.ts';
 import { startTelegram } from '../test/support/telegram.ts';
+import { residentBytes } from './resident.ts';
 import { starterRows } from './starter.ts';
 import { megabytes, ms, percentile, printTable, type Row } from './table.ts';
 
@@ -16,15 +17,6 @@ const MESSAGES = 150;
 const CROWD = 300;
 /** Telegram takes 30 writes a second; measured one by one, messages come more slowly than that. */
 const BETWEEN_MS = 45;
-
-/** Resident memory of a process in bytes, as the system counts it. */
-export function residentBytes(pid: number): number {
-  try {
-    return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1_024;
-  } catch {
-    return Number(execFileSync('ps', ['-o', 'rss=', '-p', String(pid)], { encoding: 'utf8' })) * 1_024;
-  }
-}
 
 const ollama = await startOllama();
 const telegram = await startTelegram();

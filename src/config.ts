@@ -106,6 +106,12 @@ export const configSchema = z.strictObject({
           apiUrl: address('https://discord.com/api').describe('Where the REST API is, without its version'),
         })
         .prefault({}),
+      maxFileMegabytes: z
+        .number()
+        .positive()
+        .max(2_000)
+        .default(20)
+        .describe('Larger files that people send are not taken in'),
       reactions: z
         .boolean()
         .default(true)
@@ -127,6 +133,20 @@ export const configSchema = z.strictObject({
         )
         .default([])
         .describe('People let in without pairing'),
+      rules: z
+        .array(
+          z.strictObject({
+            match: z
+              .string()
+              .regex(/^[a-z0-9-]+(:\S+)?$/)
+              .describe('A channel, a room or a person')
+              .meta({ examples: ['slack', 'slack:C0123', 'telegram:1001'] }),
+            policy: z.enum(['pairing', 'allowlist', 'open', 'deny']).optional(),
+            mention: z.boolean().optional().describe('Whether it must be mentioned in a group to answer'),
+          }),
+        )
+        .default([])
+        .describe("Exceptions: a person's rule counts more than a room's, a room's more than a channel's"),
     })
     .prefault({}),
   log: z

@@ -165,6 +165,22 @@ describe('chunk', () => {
     );
   });
 
+  test('any text that is weighed: no piece weighs more than the limit', () => {
+    const weigh = (text: string): number => text.length + 3 * (text.match(/[<>&]/g)?.length ?? 0);
+    const heavy = fc.array(fc.oneof(markdown, fc.constantFrom('<<<<', '> ', '&&&', '> ```\n> x\n')), {
+      maxLength: 10,
+    });
+    fc.assert(
+      fc.property(heavy, fc.integer({ min: 64, max: 400 }), (parts, limit) => {
+        const text = parts.join('');
+        const pieces = chunk(text, limit, weigh);
+        expect(rejoin(pieces)).toBe(text);
+        for (const piece of pieces) expect(weigh(piece.text)).toBeLessThanOrEqual(limit);
+      }),
+      { numRuns: runs },
+    );
+  });
+
   test('any text that grows changes only its last piece', () => {
     fc.assert(
       fc.property(markdown, markdown, fc.integer({ min: 16, max: 200 }), (text, more, limit) => {

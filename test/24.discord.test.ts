@@ -1138,9 +1138,8 @@ function isOrder(frame: unknown): boolean {
 
 /** What keeps this process alive, by kind. */
 function activeResources(): Map<string, number> {
-  const { getActiveResourcesInfo } = process as unknown as { getActiveResourcesInfo(): string[] };
   const counts = new Map<string, number>();
-  for (const name of getActiveResourcesInfo()) counts.set(name, (counts.get(name) ?? 0) + 1);
+  for (const name of process.getActiveResourcesInfo()) counts.set(name, (counts.get(name) ?? 0) + 1);
   return counts;
 }
 

@@ -333,7 +333,7 @@ describe('the registry', () => {
       });
       models.start();
       await expect.poll(async () => (await models.status()).fetching).toMatchObject({ done: 49, total: 98 });
-      expect((await models.status()).why).toContain('is being fetched');
+      expect((await models.status()).why).toContain('fetching ');
 
       const events: ChatEvent[] = [];
       for await (const event of models.chat({ signal, prepare: async () => ({ prompt: [] }) })) {

@@ -125,7 +125,12 @@ describe('the inbox', () => {
 
 describe('the outbox', () => {
   const show = (store: ReturnType<typeof newStore>, pieces: string[], final: boolean) =>
-    store.outbox.set('in:1', key, pieces, { final, now: 1 });
+    store.outbox.set(
+      'in:1',
+      key,
+      pieces.map((text) => ({ text })),
+      { final, now: 1 },
+    );
 
   test('a reply that grows is edited where it is shown, and sent where it is not', () => {
     const store = newStore();

@@ -11,7 +11,10 @@ const HOUR = 3_600_000;
 function setUp(access: object = {}) {
   const store = openStore(join(temporaryFolder(), 'kimi.db'));
   const config = configSchema.parse({ access });
-  return { store, access: createAccess({ config: () => config, people: store.people }) };
+  return {
+    store,
+    access: createAccess({ config: () => config, people: store.people, conversations: store.conversations }),
+  };
 }
 
 function from(id: string, group = false): Inbound {
@@ -89,5 +92,83 @@ test('with an allowlist, those on it are let in and others are told nothing', ()
 test('open lets everybody in, as members', () => {
   const { store, access } = setUp({ policy: 'open' });
   expect(access.admit(from('2'), 0)).toMatchObject({ admitted: true, person: { role: 'member' } });
+  store.close();
+});
+
+describe('rules', () => {
+  const rules = [
+    { match: 'telegram', policy: 'open' },
+    { match: 'telegram:2', policy: 'deny' },
+    { match: 'telegram:-100', policy: 'allowlist', mention: false },
+  ];
+
+  test("a person's rule counts more than a room's, a room's more than a channel's, that more than the policy", () => {
+    const { store, access } = setUp({ rules });
+    expect(access.admit(from('1'), 0).admitted).toBe(true);
+    expect(access.admit(from('2'), 0)).toEqual({ admitted: false });
+    const inRoom = (id: string) => ({
+      ...from(id, true),
+      conversation: { channel: 'telegram', account: '7', chat: '-100', person: id },
+    });
+    expect(access.admit(inRoom('9'), 0)).toEqual({ admitted: false });
+    store.close();
+  });
+
+  test('a room may need no mention', () => {
+    const { store, access } = setUp({ rules });
+    const unaddressed = (chat: string) => ({
+      ...from('1', true),
+      addressed: false,
+      conversation: { channel: 'telegram', account: '7', chat },
+    });
+    expect(access.isAddressed(unaddressed('-100'))).toBe(true);
+    expect(access.isAddressed(unaddressed('-200'))).toBe(false);
+    store.close();
+  });
+});
+
+describe('linking', () => {
+  test('two accounts become one person, with the higher role and both conversations', () => {
+    const { store } = setUp({ policy: 'open' });
+    const { people, conversations } = store;
+    const ada = people.ensure('telegram', { id: '1', name: 'Ada' }, 'member', 0);
+    const adaOnSlack = people.ensure('slack', { id: 'U1', name: 'ada' }, 'owner', 0);
+    conversations.open('telegram/7/1', ada.id, 0);
+    conversations.open('slack/T/D1', adaOnSlack.id, 0);
+    const code = people.startLink(ada.id, 0);
+    expect(people.link(code, adaOnSlack.id, 1)).toBe(ada.id);
+    expect(people.find('slack', 'U1')).toMatchObject({ id: ada.id, role: 'owner' });
+    expect(store.conversationsOf(ada.id).toSorted()).toEqual(['slack/T/D1', 'telegram/7/1']);
+    expect(people.link(code, adaOnSlack.id, 2)).toBeUndefined();
+    store.close();
+  });
+
+  test('a stranger who shows a code is let in to use it, and five wrong codes void it', () => {
+    const { store, access } = setUp();
+    const ada = store.people.ensure('slack', { id: 'U1', name: 'Ada' }, 'owner', 0);
+    const code = store.people.startLink(ada.id, 0);
+    expect(access.admit({ ...from('1'), text: `/link ${code}` }, 1).admitted).toBe(true);
+    for (let n = 0; n < 5; n++) access.admit({ ...from('2'), text: '/link WRONG' }, 1);
+    expect(access.admit({ ...from('1'), text: `/link ${code}` }, 1).admitted).toBe(false);
+    store.close();
+  });
+});
+
+test('what is forgotten is not in the files any more', async () => {
+  const { readFileSync } = await import('node:fs');
+  const path = join(temporaryFolder(), 'kimi.db');
+  const store = openStore(path);
+  const person = store.people.ensure('telegram', { id: '1', name: 'UNFORGOTTEN-name' }, 'member', 0);
+  const key = 'telegram/7/1';
+  store.conversations.open(key, person.id, 0);
+  for (let n = 0; n < 200; n++)
+    store.conversations.append(key, `in:${n}`, 'user', `UNFORGOTTEN-words ${n}`, n);
+  store.outbox.set('in:1', key, [{ text: 'UNFORGOTTEN-reply' }], { final: true, now: 0 });
+  store.outbox.shown(store.outbox.ofTurn('in:1')[0]?.id ?? 0, 1, '1:1', 0);
+  store.forgetConversations(store.conversationsOf(person.id));
+  store.people.forget(person.id);
+  store.atomically(() => {});
+  store.forgetConversations([]);
+  for (const file of [path, `${path}-wal`]) expect(readFileSync(file, 'latin1')).not.toMatch(/UNFORGOTTEN/);
   store.close();
 });

@@ -4,8 +4,8 @@
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
 import Sqlite from 'better-sqlite3';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { configure, type DaemonProcess, startDaemonProcess } from './support/daemon.ts';
 import { type StandIn, startOllama } from './support/ollama.ts';
 import { startTelegram, type TelegramServer } from './support/telegram.ts';
@@ -40,7 +40,10 @@ beforeAll(async () => {
     return { text: ['Answer', ' to ', asked], before: (index) => sleep(index * 150 * Math.random()) };
   };
   configure(home, {
-    models: { providers: { ollama: { baseUrl: ollama.url }, embedded: { download: 'never' } }, concurrency: 16 },
+    models: {
+      providers: { ollama: { baseUrl: ollama.url }, embedded: { download: 'never' } },
+      concurrency: 16,
+    },
     channels: { telegram: { token: telegram.token, apiRoot: telegram.apiRoot } },
     access: { policy: 'open' },
   });
@@ -73,7 +76,10 @@ test(`${MESSAGES} messages of ${PEOPLE} people, ${RANDOM_KILLS + TRANSITIONS.len
     for (let n = 0; n < everyKill; n++) sayNext();
     // A transition that is not reached any more (all is answered) is a kill at a random instant.
     const patience = AbortSignal.timeout(transition ? 4_000 : Math.floor(Math.random() * 600));
-    await Promise.race([daemon.exited, new Promise((resolve) => patience.addEventListener('abort', resolve))]);
+    await Promise.race([
+      daemon.exited,
+      new Promise((resolve) => patience.addEventListener('abort', resolve)),
+    ]);
     await daemon.end('SIGKILL');
     toldOfDeath++;
   }
@@ -95,9 +101,14 @@ test(`${MESSAGES} messages of ${PEOPLE} people, ${RANDOM_KILLS + TRANSITIONS.len
 
   const database = new Sqlite(join(home, 'kimi.db'), { readonly: true });
   expect(database.pragma('integrity_check', { simple: true })).toBe('ok');
-  const open = database.prepare("SELECT count(*) FROM inbox WHERE state IN ('received', 'leased')").pluck().get();
+  const open = database
+    .prepare("SELECT count(*) FROM inbox WHERE state IN ('received', 'leased')")
+    .pluck()
+    .get();
   expect(open).toBe(0);
-  const known = new Set(database.prepare<[], string>('SELECT message_id FROM outbox WHERE message_id IS NOT NULL').pluck().all());
+  const known = new Set(
+    database.prepare<[], string>('SELECT message_id FROM outbox WHERE message_id IS NOT NULL').pluck().all(),
+  );
   database.close();
 
   // A message that people see but the ledger does not know is one whose send a kill kept from being recorded.
@@ -109,9 +120,13 @@ test(`${MESSAGES} messages of ${PEOPLE} people, ${RANDOM_KILLS + TRANSITIONS.len
   expect(answers.toSorted((a, b) => a - b)).toEqual(Array.from({ length: MESSAGES }, (_, n) => n));
 
   for (let one = 0; one < PEOPLE; one++) {
-    const order = recorded.filter(({ chatId }) => chatId === person(one)).flatMap(({ text }) => answered(text));
+    const order = recorded
+      .filter(({ chatId }) => chatId === person(one))
+      .flatMap(({ text }) => answered(text));
     expect(order).toEqual(order.toSorted((a, b) => a - b));
     expect(order.every((n) => person(n) === person(one))).toBe(true);
   }
-  console.log(`${MESSAGES} messages, ${kills.length} kills, ${unrecorded.length} unrecorded sends, ${recorded.length} replies`);
+  process.stdout.write(
+    `${MESSAGES} messages, ${kills.length} kills, ${unrecorded.length} unrecorded sends, ${recorded.length} replies\n`,
+  );
 }, 900_000);

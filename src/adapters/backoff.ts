@@ -1,6 +1,6 @@
-/** Waiting between attempts, in milliseconds. */
+/** How long a channel waits between its attempts. */
 export interface Backoff {
-  /** The first wait after a failure; it doubles with each further one, up to the longest. */
+  /** The first wait after a failure, in milliseconds; it doubles with each further one, up to the longest. */
   firstRetryMs: number;
   longestRetryMs: number;
 }

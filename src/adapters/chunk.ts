@@ -32,33 +32,42 @@ interface Cut {
   fence: Fence | undefined;
 }
 
+/**
+ * How much of a limit a text takes up, where that is not its length: the sum over its units, none of which weighs less
+ * than 1 or more than `>`, or other signs that stand before a fence.
+ */
+export type Weigh = (text: string) => number;
+
+const byLength: Weigh = (text) => text.length;
+
 /** Puts the original text together again. */
 export function rejoin(pieces: readonly Piece[]): string {
   return pieces.map((piece) => piece.source).join('');
 }
 
 /**
- * Cuts `text` into pieces of at most `limit` UTF-16 units each. Prefers to cut between paragraphs, then lines,
+ * Cuts `text` into pieces of at most `limit` UTF-16 units each, or as `weigh` counts them. Prefers to cut between paragraphs, then lines,
  * sentences and words, as long as the piece is at least half full; never within a link, a code span or a grapheme
  * that could fit a message by itself. A fence that is cut is closed and opened again with the same info string.
  * Blank text gives one piece that shows nothing; empty text gives none.
  */
-export function chunk(text: string, limit: number): Piece[] {
+export function chunk(text: string, limit: number, weigh: Weigh = byLength): Piece[] {
   if (!(limit >= 16)) throw new RangeError(`a piece needs at least 16 units of room, not ${limit}`);
   const pieces: Piece[] = [];
+  const longestOpening = Math.floor(limit / 4 / weigh('>'));
   const textEnd = text.trimEnd().length;
   let at = 0;
   let begin = skipBlankLines(text, 0, limit);
   let open = '';
   let fence: Fence | undefined;
   while (at < text.length) {
-    const room = limit - open.length;
+    const room = unitsThatFit(text, begin, limit - weigh(open), weigh);
     if (textEnd - begin <= room) {
       pieces.push({ text: textEnd > begin ? open + text.slice(begin, textEnd) : '', source: text.slice(at) });
       break;
     }
     const window = text.slice(begin, begin + room + 1);
-    const cut = findCut(window, room, fence, Math.floor(limit / 4));
+    const cut = findCut(window, room, fence, longestOpening, weigh);
     const next = skipSeparator(text, begin + cut.end, cut, limit);
     const shown = open + window.slice(0, cut.end).trimEnd();
     pieces.push({
@@ -71,6 +80,16 @@ export function chunk(text: string, limit: number): Piece[] {
     open = fence ? reopening(fence, text[next - 1] !== '\n') : '';
   }
   return pieces;
+}
+
+/** How many units of `text` from `from` on weigh no more than `most`. */
+function unitsThatFit(text: string, from: number, most: number, weigh: Weigh): number {
+  let at = from;
+  for (let left = most; at < text.length; at++) {
+    left -= weigh(text.charAt(at));
+    if (left < 0) break;
+  }
+  return at - from;
 }
 
 /** What a piece that goes on within a fence begins with; a line cut in two also needs the `>` of the quote around it. */
@@ -95,7 +114,13 @@ function skipSeparator(text: string, from: number, cut: Cut, limit: number): num
 }
 
 /** `window` holds one unit more than `room`, so that a boundary right at the end can be told. */
-function findCut(window: string, room: number, fence: Fence | undefined, longestOpening: number): Cut {
+function findCut(
+  window: string,
+  room: number,
+  fence: Fence | undefined,
+  longestOpening: number,
+  weigh: Weigh,
+): Cut {
   const lines = readLines(window, fence, longestOpening);
   const spans = proseSpans(window, lines, room);
   const last = endsWithinPair(window, room) ? room - 1 : room;
@@ -103,7 +128,7 @@ function findCut(window: string, room: number, fence: Fence | undefined, longest
   const half = room / 2;
   const usable = (cut: Cut): boolean =>
     cut.end > first &&
-    cut.end <= last - costOf(cut.fence) &&
+    cut.end <= last - costOf(cut.fence, weigh) &&
     !spans.some((span) => span.start < cut.end && cut.end < span.end);
   const latest = (cuts: Cut[]): Cut | undefined => cuts.findLast(usable);
 
@@ -118,7 +143,7 @@ function findCut(window: string, room: number, fence: Fence | undefined, longest
     spans.map((span) => ({ end: span.start, fence: undefined })).sort((a, b) => a.end - b.end),
   );
   const best = [line, word, beforeSpan].reduce((a, b) => (b && b.end > (a?.end ?? 0) ? b : a), undefined);
-  return best ?? graphemeCut(window, lines, first, last);
+  return best ?? graphemeCut(window, lines, first, last, weigh);
 }
 
 function readLines(window: string, fence: Fence | undefined, longestOpening: number): Line[] {
@@ -235,10 +260,10 @@ function startOfGrapheme(text: string, index: number): number {
 }
 
 /** Within a word or a line of code that is longer than a message: before its last grapheme there is room for. */
-function graphemeCut(window: string, lines: readonly Line[], first: number, last: number): Cut {
+function graphemeCut(window: string, lines: readonly Line[], first: number, last: number, weigh: Weigh): Cut {
   for (const line of lines.toReversed()) {
     const fence = line.role === 'code' ? line.after : undefined;
-    const most = Math.min(line.end - 1, last - costOf(fence));
+    const most = Math.min(line.end - 1, last - costOf(fence, weigh));
     const from = Math.max(line.start, first);
     if (most <= from || line.role === 'open' || line.role === 'close') continue;
     const start = from + startOfGrapheme(window.slice(from), most - from);
@@ -249,8 +274,8 @@ function graphemeCut(window: string, lines: readonly Line[], first: number, last
 }
 
 /** What closing a fence adds to a piece: a line of its own. */
-function costOf(fence: Fence | undefined): number {
-  return fence ? closingLine(fence).length + 1 : 0;
+function costOf(fence: Fence | undefined, weigh: Weigh): number {
+  return fence ? weigh(closingLine(fence)) + 1 : 0;
 }
 
 function endsWithinPair(text: string, end: number): boolean {

@@ -24,6 +24,22 @@ export const channels: readonly Channel[] = [
     },
   },
   {
+    name: 'slack',
+    off: ({ channels: { slack } }) =>
+      slack.botToken && slack.appToken
+        ? undefined
+        : 'no tokens: make an app as docs/slack.md says, and set SLACK_BOT_TOKEN and SLACK_APP_TOKEN',
+    settings: ({ channels }) => channels.slack,
+    async create({ channels: { slack } }) {
+      const { createSlack } = await import('./slack.ts');
+      return createSlack({
+        botToken: slack.botToken ?? '',
+        appToken: slack.appToken ?? '',
+        apiUrl: slack.apiUrl,
+      });
+    },
+  },
+  {
     name: 'discord',
     off: ({ channels }) =>
       channels.discord.token

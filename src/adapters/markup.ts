@@ -1,6 +1,7 @@
 /** CommonMark as each platform writes it. The parser is loaded when the first channel that needs it starts. */
 import type { Root } from 'mdast';
 import { discordMarkdown, escapeDiscord, inert, inertInPlace } from './markup/discord.ts';
+import { closeFences, escapeMrkdwn, slackMrkdwn } from './markup/slack.ts';
 import { escapeHtml, telegramHtml, visibleLength } from './markup/telegram.ts';
 
 export interface Markup {
@@ -15,6 +16,11 @@ export interface Markup {
    * would reach anybody.
    */
   discord(text: string, limit: number): string;
+  /**
+   * The same as Slack's mrkdwn, at most `limit` UTF-16 units long provided that `text`, escaped, leaves four of them;
+   * without lone halves of surrogate pairs, with which Slack's client hangs. Calls nobody.
+   */
+  slack(text: string, limit: number): string;
 }
 
 export async function loadMarkup(): Promise<Markup> {
@@ -50,6 +56,12 @@ export async function loadMarkup(): Promise<Markup> {
       const fits = (shown: string) => shown.length <= limit && !isBlank(shown);
       const plain = [escapeDiscord, inert].map((write) => write(text));
       return render(text, discordMarkdown, fits) ?? plain.find(fits) ?? inertInPlace(text);
+    },
+
+    slack(text, limit) {
+      const whole = text.replace(/\p{Surrogate}/gu, '\ufffd');
+      const fits = (mrkdwn: string) => mrkdwn.length <= limit && !isBlank(mrkdwn);
+      return render(whole, slackMrkdwn, fits) ?? closeFences(escapeMrkdwn(whole));
     },
   };
 }

@@ -3,6 +3,10 @@ import type { LanguageModelV3CallOptions, LanguageModelV3Message } from '@ai-sdk
 import type { Conversation, StoredMessage } from '../memory/conversations.ts';
 import { fitPrompt } from '../models/budget.ts';
 import type { ChatModel } from '../models/model.ts';
+import type { AttachedParts } from './attachments.ts';
+
+/** What a picture takes of the window: most vision models cut it into at most so many patches. */
+const TOKENS_PER_IMAGE = 1_200;
 
 export interface PromptInput {
   model: ChatModel;
@@ -11,6 +15,7 @@ export interface PromptInput {
   history: readonly StoredMessage[];
   /** The message to answer. */
   text: string;
+  attached: AttachedParts;
   assistant: { name: string; persona: string };
   /** Where the conversation takes place: `telegram`. */
   channel: string;
@@ -24,19 +29,22 @@ export interface Prompt {
 }
 
 export function buildPrompt(input: PromptInput): Prompt {
-  const { model, conversation, history, text } = input;
+  const { model, conversation, history, text, attached } = input;
   const fitted = fitPrompt({
     system: systemPrompt(input),
     summary: conversation.summary,
     history,
-    text,
+    text: text + attached.text,
+    extra: attached.files.length * TOKENS_PER_IMAGE,
     window: model.window,
     answer: model.profile.maxAnswer,
   });
-  const system = [fitted.system, fitted.summary && `Earlier in this conversation:\n${fitted.summary}`];
+  // What a system prompt only confuses, a summary in its place confuses too.
+  const summary = model.profile.systemPrompt === 'minimal' ? '' : fitted.summary;
+  const system = [fitted.system, summary && `Earlier in this conversation:\n${summary}`];
   const prompt: LanguageModelV3Message[] = [
     ...fitted.history.map(toMessage),
-    { role: 'user', content: [{ type: 'text', text: fitted.text }] },
+    { role: 'user', content: [{ type: 'text', text: fitted.text }, ...attached.files] },
   ];
   const systemText = system.filter(Boolean).join('\n\n');
   if (systemText !== '') prompt.unshift({ role: 'system', content: systemText });

@@ -11,10 +11,13 @@ import { createEmbeddedProvider } from '../models/embedded/provider.ts';
 import { createOllamaProvider } from '../models/ollama.ts';
 import { createModels } from '../models/registry.ts';
 import { createStarter } from '../models/starter/starter.ts';
+import { createAccountSkill } from '../skills/account.ts';
 import { createChatSkill } from '../skills/chat.ts';
 import { createCommands } from '../skills/commands.ts';
 import type { Skill } from '../skills/skill.ts';
 import { createAccess } from './access.ts';
+import { createAsks } from './asks.ts';
+import { createAttachmentStore } from './attachments.ts';
 import { createChannels } from './channels.ts';
 import { startControl } from './control.ts';
 import { createDispatcher } from './dispatcher.ts';
@@ -65,7 +68,6 @@ export async function startDaemon(options: { logTo: DestinationStream }): Promis
   const lock = lockHome(home);
   const store = openStore(join(home, 'kimi.db'));
   store.recover();
-  store.prune(startedAt);
 
   // 3. Models. Nothing is loaded or asked yet.
   const providerSettings = () => config.current().models.providers;
@@ -76,6 +78,11 @@ export async function startDaemon(options: { logTo: DestinationStream }): Promis
 
   // 4. The way of a message: router → session → dispatcher → skill → delivery.
   const delivery = createDelivery({ store, log });
+  const asks = createAsks({ store, onQueued: delivery.kick });
+  const attachments = createAttachmentStore(
+    join(home, 'attachments'),
+    () => config.current().channels.maxFileMegabytes * 1e6,
+  );
   const chat = createChatSkill({
     chat: models.chat,
     conversations: store.conversations,
@@ -92,12 +99,16 @@ export async function startDaemon(options: { logTo: DestinationStream }): Promis
         .join('\n'),
     all: () => dispatcher.commands(),
   });
-  const skills: Skill[] = [commands, chat];
+  const account = createAccountSkill({ store, home });
+  const skills: Skill[] = [commands, account, chat];
   const dispatcher = createDispatcher({
     skills,
     fallback: chat,
     store,
     delivery,
+    asks,
+    attachments,
+    reactions: () => config.current().channels.reactions,
     adapter: (channel) => channels.adapter(channel),
     log,
   });
@@ -109,7 +120,12 @@ export async function startDaemon(options: { logTo: DestinationStream }): Promis
   });
   const receive = createRouter({
     store,
-    access: createAccess({ config: config.current, people: store.people }),
+    access: createAccess({
+      config: config.current,
+      people: store.people,
+      conversations: store.conversations,
+    }),
+    asks,
     log,
     command: dispatcher.command,
     onReceived: sessions.kick,
@@ -147,7 +163,14 @@ export async function startDaemon(options: { logTo: DestinationStream }): Promis
     if (changed.some((path) => path.startsWith('models'))) models.changed();
     void channels.apply(current);
   });
-  const pruning = setInterval(() => store.prune(Date.now()), PRUNE_EVERY_MS);
+  const prune = () => {
+    store.prune(Date.now());
+    attachments
+      .prune(Date.now())
+      .catch((error: unknown) => log.warn({ err: error }, 'old files could not be deleted'));
+  };
+  const pruning = setInterval(prune, PRUNE_EVERY_MS);
+  prune();
   log.info({ ms: Date.now() - startedAt }, 'ready');
 
   // 6. The end, in the opposite order.

@@ -30,7 +30,7 @@ export function createStoreOperations({
         if (!pairing) return undefined;
         const greeting = `You're in${pairing.role === 'owner' ? ', and you are my owner' : ''}. Write to me, or send /help.`;
         const turn = `paired:${pairing.code}`;
-        store.outbox.set(turn, pairing.conversation, [greeting], { final: true, now: now() });
+        store.outbox.set(turn, pairing.conversation, [{ text: greeting }], { final: true, now: now() });
         return pairing;
       });
       if (!approved) {

@@ -3,7 +3,7 @@ import { setMaxListeners } from 'node:events';
 import type { Adapter } from '../adapters/adapter.ts';
 import { asKimiError, type KimiError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { OutboxRow } from '../memory/outbox.ts';
+import type { OutboxRow, Piece } from '../memory/outbox.ts';
 import type { Store } from '../memory/store.ts';
 import { decodeConversation, type Outbound } from '../message.ts';
 import { reach } from '../transition.ts';
@@ -78,6 +78,7 @@ export function createDelivery({ store, log, now = Date.now }: DeliveryOptions):
       idempotencyKey: `${row.turn}:${row.seq}`,
       text: row.text,
       final: row.final === 1,
+      ...(row.extra !== null && (JSON.parse(row.extra) as Omit<Piece, 'text'>)),
       ...(row.replyTo !== null && { replyTo: row.replyTo }),
     };
     store.outbox.sending(row.id);
@@ -93,7 +94,7 @@ export function createDelivery({ store, log, now = Date.now }: DeliveryOptions):
   async function show(adapter: Adapter, row: OutboxRow, outbound: Outbound): Promise<void> {
     // Closing does not cut a send short: half a send is what may come twice.
     const signal = new AbortController().signal;
-    if (row.text === '') {
+    if (row.text === '' && row.extra === null) {
       if (row.messageId !== null) await adapter.remove?.(outbound.conversation, row.messageId, signal);
       store.outbox.removed(row.id);
       return;

@@ -1,8 +1,8 @@
 /** A reply while it grows: text → pieces → outbox, at the pace the platform bears. */
 import type { Adapter } from '../adapters/adapter.ts';
-import { roomOf } from '../memory/outbox.ts';
+import { type Piece, roomOf } from '../memory/outbox.ts';
 import type { Store } from '../memory/store.ts';
-import { decodeConversation } from '../message.ts';
+import { type Attachment, decodeConversation } from '../message.ts';
 import { reach } from '../transition.ts';
 import type { Delivery } from './outbox.ts';
 
@@ -17,7 +17,7 @@ export interface Reply {
   /** What the reply would be if it ended now. Shown when the pace allows. */
   draft(text: string): void;
   /** Queues the whole reply. Call it within the transaction that ends the turn, then {@link send}. */
-  complete(text: string): void;
+  complete(text: string, files: readonly Attachment[]): void;
   /** Lets delivery look at what was queued. */
   send(): void;
   /** Ends its timers. */
@@ -43,13 +43,18 @@ export function createReply(options: ReplyOptions): Reply {
   let pace: NodeJS.Timeout | undefined;
   let typing: NodeJS.Timeout | undefined;
 
-  const set = (text: string, final: boolean) =>
-    store.outbox.set(turn, conversation, adapter.split(text), {
+  const set = (text: string, final: boolean, files: readonly Attachment[] = []) =>
+    store.outbox.set(turn, conversation, piecesOf(text, files), {
       final,
       now: now(),
       marksDrafts: adapter.marksDrafts ?? false,
       replyTo,
     });
+
+  function piecesOf(text: string, files: readonly Attachment[]): Piece[] {
+    const pieces: Piece[] = adapter.split(text).map((piece) => ({ text: piece }));
+    return [...pieces, ...files.map((file) => ({ text: '', file }))];
+  }
 
   function showDraft(): void {
     clearInterval(typing);
@@ -79,9 +84,9 @@ export function createReply(options: ReplyOptions): Reply {
       drafted = true;
       pace = setTimeout(showDraft, wait);
     },
-    complete(text) {
+    complete(text, files) {
       close();
-      set(text, true);
+      set(text, true, files);
     },
     send: () => delivery.kick(room),
     close,

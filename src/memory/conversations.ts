@@ -41,10 +41,14 @@ export function createConversations(database: Database) {
     WHERE key = ?`);
   const fold = database.prepare('UPDATE conversations SET summary = ?, history_from = ? WHERE key = ?');
   const setModel = database.prepare('UPDATE conversations SET model = ? WHERE key = ?');
+  const countIn = database
+    .prepare<[string], number>('SELECT count(*) FROM messages WHERE conversation = ?')
+    .pluck();
   const counts = database.prepare<[], { conversations: number; messages: number }>(`
     SELECT (SELECT count(*) FROM conversations) AS conversations, (SELECT count(*) FROM messages) AS messages`);
 
   return {
+    exists: (key: string): boolean => get.get(key) !== undefined,
     /** The conversation, made where it is new. */
     open(key: string, person: number, now: number): Conversation {
       insert.run(key, person, now);
@@ -60,6 +64,9 @@ export function createConversations(database: Database) {
     /** Replaces the messages up to `upTo` by a summary. */
     fold: (key: string, summary: string, upTo: number): void => void fold.run(summary, upTo, key),
     setModel: (key: string, model: string | null): void => void setModel.run(model, key),
+    /** How many messages are stored of these conversations. */
+    countMessages: (keys: readonly string[]): number =>
+      keys.reduce((sum, key) => sum + (countIn.get(key) ?? 0), 0),
     counts: () => counts.get() ?? { conversations: 0, messages: 0 },
   };
 }

@@ -76,9 +76,12 @@ const MOST_ENTRIES = 50;
 
 export function createInbox(database: Database) {
   const insert = database.prepare(`
-    INSERT INTO inbox (channel, account, message_id, conversation, lane, command, body, state, sent_at, received_at, answered_at)
-    VALUES (@channel, @account, @messageId, @conversation, @lane, @command, @body, @state, @sentAt, @now, @answeredAt)
+    INSERT INTO inbox (channel, account, message_id, conversation, lane, command, body, state, sent_at, received_at)
+    VALUES (@channel, @account, @messageId, @conversation, @lane, @command, @body, 'received', @sentAt, @now)
     ON CONFLICT (channel, account, message_id) DO NOTHING`);
+  const settle = database.prepare(`
+    UPDATE inbox SET state = 'answered', body = '', answered_at = ?
+    WHERE channel = ? AND account = ? AND message_id = ?`);
   const openRows = database.prepare<[string, Lane, number], Row>(`
     SELECT id, channel, message_id, command, body, attempts, sent_at FROM inbox
     WHERE conversation = ? AND lane = ? AND state IN ('received', 'leased') ORDER BY id LIMIT ?`);
@@ -114,18 +117,10 @@ export function createInbox(database: Database) {
   const prune = database.prepare(`DELETE FROM inbox WHERE state = 'answered' AND answered_at < ?`);
 
   return {
-    /**
-     * Commits a message. Returns false when it was there before. `refused` messages are recorded without their
-     * text, only so that a repeat is recognised.
-     */
-    add(inbound: Inbound, lane: Lane, command: Command | undefined, now: number, refused = false): boolean {
-      const body: Body = {
-        sender: inbound.sender,
-        group: inbound.group,
-        text: inbound.text,
-        attachments: inbound.attachments,
-        ...(command && { command }),
-      };
+    /** Commits a message. Returns false when it was there before. */
+    add(inbound: Inbound, lane: Lane, command: Command | undefined, now: number): boolean {
+      const { sender, group, text, attachments } = inbound;
+      const body: Body = { sender, group, text, attachments, ...(command && { command }) };
       const result = insert.run({
         channel: inbound.conversation.channel,
         account: inbound.conversation.account,
@@ -133,14 +128,16 @@ export function createInbox(database: Database) {
         conversation: encodeConversation(inbound.conversation),
         lane,
         command: command?.name ?? null,
-        body: refused ? '' : JSON.stringify(body),
-        state: refused ? 'answered' : 'received',
+        body: JSON.stringify(body),
         sentAt: inbound.sentAt,
         now,
-        answeredAt: refused ? now : null,
       });
       return result.changes === 1;
     },
+
+    /** Ends a message that needs no turn: a press, an answer, a stranger's words. Its text is not kept. */
+    settle: ({ conversation: { channel, account }, messageId }: Inbound, now: number): void =>
+      void settle.run(now, channel, account, messageId),
 
     /** Takes the next turn of a conversation, or undefined when nothing waits. */
     lease: database.transaction((conversation: string, lane: Lane, now: number): Lease | undefined => {

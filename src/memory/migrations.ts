@@ -106,4 +106,33 @@ export const migrations: readonly Migration[] = [
       CREATE INDEX messages_conversation ON messages (conversation, id);
     `,
   },
+  {
+    name: '2026-11-platforms',
+    sql: `
+      ALTER TABLE outbox ADD COLUMN extra TEXT;
+      CREATE TABLE asks (
+        id TEXT PRIMARY KEY,
+        conversation TEXT NOT NULL,
+        person INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        options TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('open', 'answered', 'expired', 'dismissed')),
+        answer TEXT,
+        expires_at INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX asks_open ON asks (conversation) WHERE state = 'open';
+      CREATE TABLE links (
+        code TEXT PRIMARY KEY,
+        person INTEGER NOT NULL REFERENCES people (id) ON DELETE CASCADE,
+        expires_at INTEGER NOT NULL,
+        tries INTEGER NOT NULL DEFAULT 0
+      ) STRICT;
+      CREATE TABLE adapter_state (
+        channel TEXT NOT NULL,
+        key TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (channel, key)
+      ) STRICT, WITHOUT ROWID;
+    `,
+  },
 ];

@@ -3,7 +3,7 @@
  * ahead of `shown_version` the platform has yet to be told, by a send when there is no `message_id`, else by an edit.
  * queued → sending → sent | unknown | dead.
  */
-import { decodeConversation } from '../message.ts';
+import { type Ask, type Attachment, decodeConversation } from '../message.ts';
 import type { Database } from './database.ts';
 import type { DeadLetter } from './inbox.ts';
 
@@ -16,8 +16,9 @@ export interface OutboxRow {
   room: string;
   conversation: string;
   replyTo: string | null;
-  /** Empty: the message should be taken away. */
   text: string;
+  /** A {@link Piece} without its text, as JSON; with an empty text and no extra, the message should be taken away. */
+  extra: string | null;
   final: 0 | 1;
   version: number;
   shownVersion: number;
@@ -32,6 +33,13 @@ export interface OutboxRow {
 export interface OutboxTrace extends OutboxRow {
   error: string | null;
   sentAt: number | null;
+}
+
+/** One platform message of a reply. */
+export interface Piece {
+  text: string;
+  file?: Attachment;
+  ask?: Ask;
 }
 
 export interface SetOptions {
@@ -49,7 +57,7 @@ export function roomOf(conversation: string): string {
   return `${channel}/${account}/${chat}`;
 }
 
-const COLUMNS = `id, turn, seq, room, conversation, reply_to AS replyTo, text, final, version,
+const COLUMNS = `id, turn, seq, room, conversation, reply_to AS replyTo, text, extra, final, version,
   shown_version AS shownVersion, state, message_id AS messageId, attempts, not_before AS notBefore, created_at AS createdAt`;
 
 export function createOutbox(database: Database) {
@@ -57,14 +65,14 @@ export function createOutbox(database: Database) {
     `SELECT ${COLUMNS} FROM outbox WHERE turn = ? ORDER BY seq`,
   );
   const insert = database.prepare(`
-    INSERT INTO outbox (turn, seq, channel, account, room, conversation, reply_to, text, final, state, created_at)
-    VALUES (@turn, @seq, @channel, @account, @room, @conversation, @replyTo, @text, @final, 'queued', @now)`);
+    INSERT INTO outbox (turn, seq, channel, account, room, conversation, reply_to, text, extra, final, state, created_at)
+    VALUES (@turn, @seq, @channel, @account, @room, @conversation, @replyTo, @text, @extra, @final, 'queued', @now)`);
   // A row that is being sent stays so: recording the send sees that the version moved on and queues it again.
   const change = database.prepare(`
-    UPDATE outbox SET text = @text, final = @final, version = version + 1, attempts = 0, not_before = 0,
+    UPDATE outbox SET text = @text, extra = @extra, final = @final, version = version + 1, attempts = 0, not_before = 0,
       state = CASE state WHEN 'sending' THEN 'sending' ELSE 'queued' END
     WHERE id = @id`);
-  const finalise = database.prepare('UPDATE outbox SET final = @final, text = @text WHERE id = @id');
+  const finalise = database.prepare('UPDATE outbox SET final = @final WHERE id = @id');
   const drop = database.prepare(
     `DELETE FROM outbox WHERE id = ? AND message_id IS NULL AND state = 'queued'`,
   );
@@ -115,35 +123,29 @@ export function createOutbox(database: Database) {
      * no longer wanted are dropped, or taken away where people have seen them. Run it within a transaction with
      * whatever the reply depends on.
      */
-    set(turn: string, conversation: string, pieces: readonly string[], options: SetOptions): void {
+    set(turn: string, conversation: string, pieces: readonly Piece[], options: SetOptions): void {
       const { channel, account } = decodeConversation(conversation);
       const final = options.final ? 1 : 0;
       const rows = ofTurn.all(turn);
-      pieces.forEach((text, seq) => {
+      pieces.forEach(({ text, ...rest }, seq) => {
+        const extra = Object.keys(rest).length > 0 ? JSON.stringify(rest) : null;
         const row = rows[seq];
         if (!row) {
           const room = roomOf(conversation);
           const replyTo = seq === 0 ? (options.replyTo ?? null) : null;
-          insert.run({
-            turn,
-            seq,
-            channel,
-            account,
-            room,
-            conversation,
-            replyTo,
-            text,
-            final,
-            now: options.now,
-          });
-        } else if (row.text !== text) {
-          change.run({ id: row.id, text, final });
+          const now = options.now;
+          insert.run({ turn, seq, channel, account, room, conversation, replyTo, text, extra, final, now });
+        } else if (row.text !== text || row.extra !== extra) {
+          change.run({ id: row.id, text, extra, final });
         } else if (row.final !== final) {
-          (options.marksDrafts ? change : finalise).run({ id: row.id, text, final });
+          if (options.marksDrafts) change.run({ id: row.id, text, extra, final });
+          else finalise.run({ id: row.id, final });
         }
       });
       for (const row of rows.slice(pieces.length)) {
-        if (drop.run(row.id).changes === 0 && row.text !== '') change.run({ id: row.id, text: '', final });
+        const wanted = row.text !== '' || row.extra !== null;
+        if (drop.run(row.id).changes === 0 && wanted)
+          change.run({ id: row.id, text: '', extra: null, final });
       }
     },
 

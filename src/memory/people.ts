@@ -78,7 +78,67 @@ export function createPeople(database: Database) {
     },
   );
 
+  const makeCode = () =>
+    Array.from({ length: CODE_LENGTH }, () => ALPHABET[randomInt(ALPHABET.length)]).join('');
+  const dropLinks = database.prepare('DELETE FROM links WHERE expires_at <= ? OR person = ?');
+  const addLink = database.prepare('INSERT INTO links (code, person, expires_at) VALUES (?, ?, ?)');
+  const links = database.prepare<[number], { code: string; person: number }>(
+    'SELECT code, person FROM links WHERE expires_at > ?',
+  );
+  const countLinkTry = database.prepare('UPDATE links SET tries = tries + 1');
+  const dropTriedLinks = database.prepare('DELETE FROM links WHERE tries >= ?');
+  const moveIdentities = database.prepare(
+    'UPDATE identities SET person = @to, paired_at = coalesce(paired_at, @now) WHERE person = @from',
+  );
+  const moveConversations = database.prepare('UPDATE conversations SET person = @to WHERE person = @from');
+  const dropPerson = database.prepare('DELETE FROM people WHERE id = ?');
+  const roleOf = database.prepare<[number], Person['role']>('SELECT role FROM people WHERE id = ?').pluck();
+  const identitiesOf = database.prepare<[number], { channel: string; userId: string; name: string }>(
+    'SELECT channel, user_id AS userId, name FROM identities WHERE person = ? ORDER BY rowid',
+  );
+  const linkOf = (code: string, now: number) =>
+    links.all(now).find((link) => link.code === code.trim().toUpperCase());
+
   return {
+    /** The accounts that a person writes from. */
+    identities: (person: number) => identitiesOf.all(person),
+
+    /** A code by which this person can prove, within an hour, that another account is theirs too. */
+    startLink: database.transaction((person: number, now: number): string => {
+      dropLinks.run(now, person);
+      const code = makeCode();
+      addLink.run(code, person, now + CODE_LIFETIME_MS);
+      return code;
+    }),
+
+    /** Whether a code would link. A wrong one counts as a try: after five, all codes are void. */
+    linkHolds: database.transaction((code: string, now: number): boolean => {
+      if (code === '') return false;
+      if (linkOf(code, now)) return true;
+      countLinkTry.run();
+      dropTriedLinks.run(MOST_TRIES);
+      return false;
+    }),
+
+    /**
+     * Makes the owner of `code` and `person` one: accounts and conversations become those of whoever made the code.
+     * Returns that person's id, or undefined when the code is wrong.
+     */
+    link: database.transaction((code: string, person: number, now: number): number | undefined => {
+      const link = linkOf(code, now);
+      if (!link) return undefined;
+      dropLinks.run(now, link.person);
+      if (link.person === person) return person;
+      if (roleOf.get(person) === 'owner') setRole.run('owner', link.person);
+      moveIdentities.run({ from: person, to: link.person, now });
+      moveConversations.run({ from: person, to: link.person });
+      dropPerson.run(person);
+      return link.person;
+    }),
+
+    /** Forgets a person: who they are, and that they were let in. */
+    forget: (person: number): void => void dropPerson.run(person),
+
     find: (channel: string, userId: string) => find.get(channel, userId),
     ensure,
 
@@ -96,7 +156,7 @@ export function createPeople(database: Database) {
           return there.code;
         }
         if (pending.all().length >= MOST_PENDING) return undefined;
-        const code = Array.from({ length: CODE_LENGTH }, () => ALPHABET[randomInt(ALPHABET.length)]).join('');
+        const code = makeCode();
         addPairing.run(code, channel, sender.id, sender.name, conversation, now + CODE_LIFETIME_MS);
         return code;
       },

@@ -1,6 +1,5 @@
 /** What the rest of the program knows of a model. The AI SDK's LanguageModelV3 is the contract; this adds what it lacks. */
 import type { LanguageModelV3 } from '@ai-sdk/provider';
-import type { Profile } from './profiles.ts';
 
 /** A model that exists somewhere, running or not. */
 export interface ModelInfo {
@@ -18,6 +17,28 @@ export interface ModelInfo {
   /** Runs on somebody else's computer; `auto` never takes such a model. */
   remote?: boolean;
   can: { chat: boolean; embed: boolean; tools: boolean; images: boolean };
+}
+
+/** How a model is used. Chosen by profileFor (profiles.ts). */
+export interface Profile {
+  name: 'tiny' | 'small' | 'medium' | 'large';
+  /** Greedy where sampling spoils the answers. */
+  temperature: number;
+  topP?: number;
+  /** Above 1, repeated tokens lose weight; tiny models loop without it. */
+  repeatPenalty?: number;
+  /** Whether tools are offered at all. */
+  tools: boolean;
+  /** How much system prompt helps rather than harms: `minimal` is one sentence. */
+  systemPrompt: 'minimal' | 'short' | 'full';
+  /** Cap on the window, in tokens, whatever the model could take. */
+  maxWindow: number;
+  /** Cap on an answer, in tokens. */
+  maxAnswer: number;
+  /** What it may be used for beyond chat. */
+  uses: readonly ('chat' | 'distil' | 'review' | 'tools')[];
+  /** Whether its first answer in a conversation says that it is only a starter. */
+  starter: boolean;
 }
 
 /** A model that is ready to be asked. */

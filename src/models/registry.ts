@@ -242,7 +242,9 @@ export function createModels(options: ModelsOptions): Models {
       const first = models[0];
       return {
         chat: first?.ref,
-        why: first ? reasonFor(first, named()) : reasonForNone(fetching, starting.failure() ?? errors[0]),
+        why: first
+          ? reasonFor(first, named())
+          : reasonForNone(fetching && starter, starting.failure() ?? errors[0]),
         ...(fetching ? { fetching } : {}),
         providers: await Promise.all(providers.map(stateOf)),
       };
@@ -269,8 +271,8 @@ function reasonFor(model: ChatModel, names: readonly string[]): string {
   return 'the largest there that fits this machine';
 }
 
-function reasonForNone(fetching: Progress | undefined, error: KimiError | undefined): string {
-  return fetching ? `${fetching.what} is being fetched` : (error ?? noModel()).message;
+function reasonForNone(fetching: Starter | undefined, error: KimiError | undefined): string {
+  return fetching ? `fetching ${fetching.describe()}` : (error ?? noModel()).message;
 }
 
 async function stateOf(provider: ModelProvider): Promise<ModelStatus['providers'][number]> {

@@ -1,4 +1,5 @@
 /** Conversation with a model. Takes every message that no command names. */
+import { attachedParts } from '../agent/attachments.ts';
 import { buildPrompt, type Prompt } from '../agent/prompt.ts';
 import type { Config } from '../config.ts';
 import type { Conversations } from '../memory/conversations.ts';
@@ -32,6 +33,7 @@ export function createChatSkill({ chat, conversations, config, now = Date.now }:
             conversation,
             history,
             text: turn.text,
+            attached: await attachedParts(turn.attachments, model),
             assistant: config().assistant,
             channel: turn.conversation.channel,
             now: new Date(now()),

@@ -30,7 +30,6 @@ export function createCommands(options: CommandsOptions): Skill {
         { name: 'status', description: 'How I am', immediate: true, handle: () => options.status() },
         { name: 'model', description: 'Show the models, or choose one for this conversation', handle: model },
         { name: 'stop', description: 'End the answer that I am writing', immediate: true, handle: stop },
-        { name: 'whoami', description: 'Who you are to me', immediate: true, handle: whoami },
       ] satisfies (SkillCommand & { handle: Handler })[]
     ).map((command) => [command.name, command]),
   );
@@ -51,10 +50,6 @@ export function createCommands(options: CommandsOptions): Skill {
 
   function stop(turn: Turn): string {
     return options.stop(turn.key) ? 'Stopping.' : 'There is nothing to stop.';
-  }
-
-  function whoami({ conversation, sender, person }: Turn): string {
-    return `You are ${sender.name} (\`${conversation.channel}:${sender.id}\`), ${person.role === 'owner' ? 'my owner' : 'a member'}.`;
   }
 
   async function model(turn: Turn, wanted: string): Promise<string> {

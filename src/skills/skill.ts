@@ -1,6 +1,6 @@
 /** The contract of a skill: one turn in, events out. Skills know no platform. */
 import type { KimiError } from '../errors.ts';
-import type { Attachment, ConversationId, Sender } from '../message.ts';
+import type { Ask, Attachment, ConversationId, Sender } from '../message.ts';
 
 /** What a conversation wants answered now: one message, or several that came while the last turn ran. */
 export interface Turn {
@@ -16,9 +16,23 @@ export interface Turn {
   text: string;
   /** When the turn is a command: its name without the slash, and the rest of the line. */
   command?: { name: string; args: string };
+  /** On disk. */
   attachments: Attachment[];
   /** Aborted by /stop and when the daemon drains. */
   signal: AbortSignal;
+  /**
+   * Asks the person and resolves with the id of the option they chose; undefined when they did not. Run again after
+   * a crash, the same questions in the same order get the answers that were given before.
+   */
+  ask(question: Question): Promise<string | undefined>;
+}
+
+/** Something that only the person can decide. */
+export interface Question {
+  text: string;
+  options: Ask['options'];
+  /** How long they may take, in milliseconds. Default: five minutes. */
+  deadlineMs?: number;
 }
 
 export type SkillEvent =
@@ -28,6 +42,8 @@ export type SkillEvent =
   | { type: 'reset' }
   /** Shown while there is no text yet; replaced by the answer. */
   | { type: 'progress'; text: string }
+  /** A file that goes with the answer; its source is a path. */
+  | { type: 'attachment'; attachment: Attachment }
   /** A remark about the answer, shown below it and not remembered. */
   | { type: 'footer'; text: string }
   /** The turn failed; the message is what the person reads. */

@@ -1,24 +1,23 @@
 /**
- * The blocks of a Markdown tree, as a platform writes them: blocks ─▶ parts (text or preformatted) ─▶ joined as far
- * apart as in the source. Chat platforms have no tables, and what is preformatted stands by itself.
+ * A Markdown tree for platforms that know only inline styles, quotes and code: blocks ─▶ parts (text or preformatted)
+ * ─▶ joined as far apart as in the source. Lists become lines with bullets, headings bold lines, tables aligned code.
  */
 import type { Definition, ListItem, Nodes, Root, RootContent, Table } from 'mdast';
-import { type Definitions, plainText, type Run, runsOf, type Style } from './runs.ts';
+import { type Definitions, plainText, type Run, runsOf } from './runs.ts';
 import { textTable } from './table.ts';
 
-/** How a platform writes what it shows. */
+/** How a platform writes what it knows. */
 export interface Dialect {
-  /** A paragraph, a heading's text or a list item's. */
-  inline(runs: readonly Run[]): string;
-  /** Text that is to be shown as it stands. */
+  /** Plain text, so that nothing in it is taken for markup. */
   escape(text: string): string;
-  /** A block of code, not blank. `language` is the writer's, of any form. */
-  code(text: string, language: string | undefined): string;
+  inline(runs: readonly Run[]): string;
+  code(value: string, language?: string | null): string;
+  /** Wraps text that is written already. */
   quote(text: string): string;
   /** What a heading of this depth begins with. Where there is nothing, it is bold. */
   heading?(depth: number): string | undefined;
-  /** What a list item without a number begins with. */
-  bullet: string;
+  /** What an item of a list without numbers begins with, where it is not `•`. */
+  bullet?: string;
 }
 
 interface Part {
@@ -37,6 +36,7 @@ interface Context {
   inQuote: boolean;
 }
 
+/** With `alignTables` the columns of tables line up; without, they take no more room than their cells. */
 export function renderBlocks(root: Root, dialect: Dialect, alignTables: boolean): string {
   const definitions = new Map<string, Definition>();
   const referenced = new Set<string>();
@@ -73,31 +73,27 @@ function gapBetween(before: RootContent | undefined, after: RootContent): string
   return lines > 1 ? '\n\n' : '\n';
 }
 
-const text = (shown: string): Part[] =>
-  shown === '' ? [] : [{ text: shown, preformatted: false, gap: '\n' }];
+const plain = (text: string): Part[] => (text === '' ? [] : [{ text, preformatted: false, gap: '\n' }]);
 
-const preformatted = (shown: string): Part[] => [{ text: shown, preformatted: true, gap: '\n' }];
+const preformatted = (text: string): Part[] => [{ text, preformatted: true, gap: '\n' }];
 
 function render(node: RootContent, context: Context): Part[] {
   const { dialect, definitions } = context;
-  const inline = (styles: Style[], children: Parameters<typeof runsOf>[0]): string =>
-    dialect.inline(runsOf(children, definitions, styles));
-
   switch (node.type) {
     case 'paragraph':
-      return text(inline([], node.children));
+      return plain(dialect.inline(runsOf(node.children, definitions)));
     case 'heading': {
       const mark = dialect.heading?.(node.depth);
-      if (mark === undefined) return text(inline(['bold'], node.children));
-      const line = inline([], node.children).replaceAll('\n', ' ');
-      return text(line.trim() === '' ? '' : mark + line);
+      if (mark === undefined) return plain(dialect.inline(runsOf(node.children, definitions, ['bold'])));
+      const line = dialect.inline(runsOf(node.children, definitions)).replaceAll('\n', ' ');
+      return plain(line.trim() === '' ? '' : mark + line);
     }
     case 'thematicBreak':
-      return text('———');
+      return plain('———');
     case 'html':
-      return text(dialect.escape(node.value));
+      return plain(dialect.escape(node.value));
     case 'code':
-      return node.value.trim() === '' ? [] : preformatted(dialect.code(node.value, node.lang ?? undefined));
+      return node.value.trim() === '' ? [] : preformatted(dialect.code(node.value, node.lang));
     case 'blockquote': {
       const parts = renderAll(node.children, { ...context, inQuote: true });
       return context.inQuote ? parts : quote(parts, dialect);
@@ -106,7 +102,7 @@ function render(node: RootContent, context: Context): Part[] {
       const first = node.start ?? 1;
       const ordered = node.ordered === true;
       const items = node.children.map((item, i) =>
-        renderItem(item, ordered ? `${first + i}.` : dialect.bullet, context),
+        renderItem(item, ordered ? `${first + i}.` : (dialect.bullet ?? '•'), context),
       );
       return items.flatMap((parts, i) => {
         const item = node.children[i];
@@ -121,10 +117,10 @@ function render(node: RootContent, context: Context): Part[] {
       // What refers to it may stand in another message, where it is not known.
       return context.referenced.has(node.identifier)
         ? []
-        : text(dialect.escape(`[${node.label ?? node.identifier}]: ${node.url}`));
+        : plain(dialect.escape(`[${node.label ?? node.identifier}]: ${node.url}`));
     case 'footnoteDefinition':
       return marked(
-        dialect.escape(`[${node.label ?? node.identifier}]`),
+        `[${dialect.escape(node.label ?? node.identifier)}]`,
         '',
         renderAll(node.children, context),
       );
@@ -141,9 +137,9 @@ function renderItem(item: ListItem, marker: string, context: Context): Part[] {
 /** Puts a marker before the first line, and indents the others. */
 function marked(marker: string, indent: string, parts: readonly Part[]): Part[] {
   const [first, ...rest] = parts;
-  const indented = (shown: string): string => shown.replaceAll('\n', `\n${indent}`);
+  const indented = (text: string): string => text.replaceAll('\n', `\n${indent}`);
   const head =
-    first?.preformatted === false ? [{ ...first, text: `${marker} ${indented(first.text)}` }] : text(marker);
+    first?.preformatted === false ? [{ ...first, text: `${marker} ${indented(first.text)}` }] : plain(marker);
   const others = first?.preformatted === false ? rest : parts;
   return [
     ...head,
@@ -179,5 +175,5 @@ function tableParts(table: Table, context: Context): Part[] {
     ),
   );
   const lines = textTable(rows, table.align ?? [], context.alignTables);
-  return lines.trim() === '' ? [] : preformatted(context.dialect.code(lines, undefined));
+  return lines.trim() === '' ? [] : preformatted(context.dialect.code(lines));
 }

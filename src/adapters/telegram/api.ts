@@ -1,6 +1,7 @@
 /** The Bot API through node-telegram-bot-api: loaded when first needed, every call with a time-out, no retries inside. */
 import type { Api } from 'node-telegram-bot-api';
 import { asKimiError, type KimiError } from '../../errors.ts';
+import { GivenUp, withDeadline } from '../deadline.ts';
 import { diagnose, type Trouble, toKimiError } from './errors.ts';
 
 export interface TelegramApi {
@@ -46,35 +47,15 @@ export function connectApi({ token, apiRoot }: { token: string; apiRoot: string 
         new CallError(trouble, toKimiError(trouble, doing, token));
       loading ??= load();
       const api = await loading;
-      if (signal.aborted) throw failed({ kind: 'aborted' });
-      const controller = new AbortController();
-      return new Promise((resolve, reject) => {
-        const give = (trouble: Trouble): void => {
-          finish();
-          reject(failed(trouble));
-          controller.abort();
-        };
-        const onAbort = (): void => give({ kind: 'aborted' });
-        const timer = setTimeout(
-          () => give({ kind: 'network', reason: 'no answer in time', received: true }),
-          timeoutMs,
-        );
-        const finish = (): void => {
-          clearTimeout(timer);
-          signal.removeEventListener('abort', onAbort);
-        };
-        signal.addEventListener('abort', onAbort, { once: true });
-        run(api, controller.signal).then(
-          (result) => {
-            finish();
-            resolve(result);
-          },
-          (error: unknown) => {
-            finish();
-            reject(failed(diagnose(error)));
-          },
-        );
-      });
+      try {
+        return await withDeadline(timeoutMs, signal, (abort) => run(api, abort));
+      } catch (error) {
+        throw failed(error instanceof GivenUp ? givenUp(error) : diagnose(error));
+      }
     },
   };
+}
+
+function givenUp({ why, message }: GivenUp): Trouble {
+  return why === 'aborted' ? { kind: 'aborted' } : { kind: 'network', reason: message, received: true };
 }

@@ -1,15 +1,12 @@
 /** What the client library throws, as our own errors. None of them holds the token, which is part of every address. */
 import { KimiError } from '../../errors.ts';
+import { innermostCode, isBeforeSending, isObject } from '../network.ts';
 
 /** Why a call failed: the API refused it, or there was no answer that can be understood. */
 export type Trouble =
   | { kind: 'api'; code: number; description: string; retryAfterMs: number | undefined }
   | { kind: 'network'; reason: string; received: boolean }
   | { kind: 'aborted' };
-
-/** Failures before anything of the request was on its way. */
-const NOT_SENT =
-  /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ENETDOWN|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT|ERR_INVALID_URL|ERR_TLS_.*|ERR_SSL_.*|CERT_.*|SELF_SIGNED_.*|DEPTH_ZERO_.*|UNABLE_TO_.*)$/;
 
 /** Reads what a call threw. Looks at shapes, not at classes, so that the library need not be loaded for it. */
 export function diagnose(error: unknown): Trouble {
@@ -29,7 +26,7 @@ export function diagnose(error: unknown): Trouble {
   if (code === undefined || code === 'EPARSE' || code === 'ETELEGRAM') {
     return { kind: 'network', reason: 'an answer that cannot be understood', received: true };
   }
-  return { kind: 'network', reason: code, received: !NOT_SENT.test(code) };
+  return { kind: 'network', reason: code, received: !isBeforeSending(code) };
 }
 
 /** `doing` says what was tried: "send a message". */
@@ -77,20 +74,7 @@ export function toKimiError(trouble: Trouble, doing: string, token: string): Kim
   );
 }
 
-/** The code of the last cause that has one: `fetch failed` says nothing, the socket's error below it does. */
-function innermostCode(error: unknown): string | undefined {
-  let code: string | undefined;
-  for (let at = error, depth = 0; isObject(at) && depth < 8; at = at.cause, depth++) {
-    if (typeof at.code === 'string') code = at.code;
-  }
-  return code;
-}
-
 function serverError(error: unknown): string {
   const status = isObject(error) && /Server error (\d{3})/.exec(String(error.message))?.[1];
   return status ? `server error ${status}` : 'the connection failed';
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
 }

@@ -13,7 +13,7 @@ import type {
 } from '@ai-sdk/provider';
 import type { ChatRequest, ChatResponse, Ollama } from 'ollama';
 import { KimiError } from '../../errors.ts';
-import type { Profile } from '../profiles.ts';
+import type { Profile } from '../model.ts';
 import { ollamaError } from './errors.ts';
 import { toMessages, toTools } from './prompt.ts';
 
