@@ -32,9 +32,17 @@ export type TerminalFrame =
   | { type: 'received'; messageId: string }
   /**
    * The whole text so far, each time. `answers`: the last message that it answers. Counts as delivered once the
-   * client has called `chat.shown` with its `seq`.
+   * client has called `chat.shown` with its `seq`. `options`: it is a question, answered by saying one of them.
    */
-  | { type: 'reply'; seq: number; id: string; text: string; final: boolean; answers?: string }
+  | {
+      type: 'reply';
+      seq: number;
+      id: string;
+      text: string;
+      final: boolean;
+      answers?: string;
+      options?: string[];
+    }
   | { type: 'removed'; id: string }
   | { type: 'typing' };
 

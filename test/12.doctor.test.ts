@@ -99,6 +99,8 @@ describe('kimi doctor', () => {
       'embedded',
       'model',
       'telegram',
+      'slack',
+      'discord',
       'daemon',
     ]);
     expect(out).toMatch(/^ok {4}model .*the starter is fetched at the next start$/m);

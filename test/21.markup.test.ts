@@ -165,6 +165,125 @@ describe('Telegram', () => {
   });
 });
 
+describe('Slack', () => {
+  const SLACK_LIMIT = 4_000;
+  const mrkdwn = (text: string): string => markup.slack(text, SLACK_LIMIT);
+  const pieces = (text: string): string[] => splitMrkdwn(text, SLACK_LIMIT);
+
+  test.each([
+    ['plain text', 'plain text'],
+    ['**bold** *italic* ~~struck~~ `code`', '*bold* _italic_ ~struck~ `code`'],
+    ['***both** one*', '*_both_* _one_'],
+    ['# Heading with *style*', '*Heading with* *_style_*'],
+    ['**one\ntwo**', '*one*\n*two*'],
+    ['un**frigging**believable', 'un\u200b*frigging*\u200bbelievable'],
+    ['**bold**_x_', '*bold*\u200b_x_'],
+    ['**bold `code` bold**', '*bold* `code` *bold*'],
+    ['``a`b``', 'a`b'],
+    ['[text](https://example.org/?a=1&b=<2>)', '<https://example.org/?a=1&amp;b=%3C2%3E|text>'],
+    ['[**b** `c`](https://example.org)', '<https://example.org|b c>'],
+    ['**[b](https://example.org)**', '*<https://example.org|b>*'],
+    ['<https://example.org/a|b>', '<https://example.org/a%7Cb>'],
+    ['![alt](https://example.org/i.png)', '<https://example.org/i.png|alt>'],
+    ['[run](javascript:alert(1))', 'run (javascript:alert(1))'],
+    ['2 < 3 && <b>raw</b>', '2 &lt; 3 &amp;&amp; &lt;b&gt;raw&lt;/b&gt;'],
+    ['<!channel> <@U123> &lt;!here>', '&lt;!channel&gt; &lt;@U123&gt; &amp;lt;!here&gt;'],
+    ['@here and @Everyone', '@\u200bhere and @\u200bEveryone'],
+    ['me@here.org', '<mailto:me@here.org|me@here.org>'],
+    ['`@here`', '`@here`'],
+    ['- a\n- b\n  1. c\n  2. d', '• a\n• b\n  1. c\n  2. d'],
+    ['- [x] done\n- [ ] open', '• ☑ done\n• ☐ open'],
+    ['> quote\n> > deeper', '> quote\n> deeper'],
+    ['> a\n> ```\n> code\n> ```', '> a\n```\ncode\n```'],
+    ['```js\na < b\n```', '```\na &lt; b\n```'],
+    ['````\n```\n````', '```\n``\u200b`\n```'],
+    ['\\`\\`\\` none', '``\u200b` none'],
+    ['```js\n```', '```js\n```'],
+    ['| item | n |\n|:--|--:|\n| tea | 12 |', '```\nitem |  n\n-----+---\ntea  | 12\n```'],
+    ['half \ud83d pair', 'half \ufffd pair'],
+  ])('%j', (text, expected) => {
+    expect(mrkdwn(text)).toBe(expected);
+  });
+
+  test('any text: within the limit, visible, escaped, whole, and calling nobody', () => {
+    const names = fc.constantFrom(
+      '<!channel>',
+      '<@U123>',
+      '@here ',
+      '<!subteam^S1|x>',
+      '&',
+      '<',
+      '`',
+      '~~~\n',
+    );
+    const text = fc
+      .array(fc.oneof(markdown, names), { maxLength: 30 })
+      .chain((parts) => fc.constantFrom(1, 20).map((times) => parts.join('').repeat(times)));
+    fc.assert(
+      fc.property(text, (written) => {
+        for (const piece of pieces(written)) {
+          const rendered = mrkdwn(piece);
+          expect(rendered.length).toBeLessThanOrEqual(SLACK_LIMIT);
+          expect(rendered.trim()).not.toBe('');
+          expect(fencesMatch(rendered)).toBe(true);
+          expect(isEscaped(rendered)).toBe(true);
+          expect(pingsIn(rendered, false)).toEqual([]);
+          // A backtick that stands alone blurs where code begins.
+          if (!written.includes('`')) expect(pingsIn(withoutCode(rendered), true)).toEqual([]);
+          expect(rendered).not.toMatch(/\p{Surrogate}/u);
+        }
+      }),
+      { numRuns: FULL ? 3_000 : 150 },
+    );
+  });
+
+  test('texts of 64 KiB of anything', () => {
+    for (const unit of [
+      'x',
+      '😀',
+      '& ',
+      '<',
+      '@here ',
+      '**b** ',
+      'a**b**c',
+      '`',
+      '[a](https://b.c) ',
+      '> <\n',
+      '|',
+    ]) {
+      for (const piece of pieces(unit.repeat(65_536 / unit.length))) {
+        expect(mrkdwn(piece).length).toBeLessThanOrEqual(SLACK_LIMIT);
+      }
+    }
+  });
+
+  test('a text that grows changes only its last piece, however much of it is escaped', () => {
+    fc.assert(
+      fc.property(markdown, markdown, (text, more) => {
+        const start = `${text}${'<&> '.repeat(500)}`.repeat(3);
+        const before = pieces(start);
+        const after = pieces(start + more);
+        expect(after.slice(0, before.length - 1)).toEqual(before.slice(0, -1));
+      }),
+      { numRuns: FULL ? 1_000 : 50 },
+    );
+  });
+
+  test('every word of ordinary prose is still there', () => {
+    fc.assert(
+      fc.property(fc.lorem({ maxCount: 1_500 }), (text) => {
+        expect(pieces(text).flatMap((piece) => mrkdwn(piece).split(/\s+/))).toEqual(text.split(/\s+/));
+      }),
+      { numRuns: 20 },
+    );
+  });
+});
+
+/** In code, where nothing is called, text can be copied as it is. */
+function withoutCode(mrkdwn: string): string {
+  return mrkdwn.replace(/```[\s\S]*?```/g, '');
+}
+
 describe('Discord', () => {
   const MOST = 2_000;
   const shows = (text: string): string => markup.discord(text, MOST);
@@ -298,122 +417,3 @@ describe('Discord', () => {
     }
   });
 });
-
-describe('Slack', () => {
-  const SLACK_LIMIT = 4_000;
-  const mrkdwn = (text: string): string => markup.slack(text, SLACK_LIMIT);
-  const pieces = (text: string): string[] => splitMrkdwn(text, SLACK_LIMIT);
-
-  test.each([
-    ['plain text', 'plain text'],
-    ['**bold** *italic* ~~struck~~ `code`', '*bold* _italic_ ~struck~ `code`'],
-    ['***both** one*', '*_both_* _one_'],
-    ['# Heading with *style*', '*Heading with* *_style_*'],
-    ['**one\ntwo**', '*one*\n*two*'],
-    ['un**frigging**believable', 'un\u200b*frigging*\u200bbelievable'],
-    ['**bold**_x_', '*bold*\u200b_x_'],
-    ['**bold `code` bold**', '*bold* `code` *bold*'],
-    ['``a`b``', 'a`b'],
-    ['[text](https://example.org/?a=1&b=<2>)', '<https://example.org/?a=1&amp;b=%3C2%3E|text>'],
-    ['[**b** `c`](https://example.org)', '<https://example.org|b c>'],
-    ['**[b](https://example.org)**', '*<https://example.org|b>*'],
-    ['<https://example.org/a|b>', '<https://example.org/a%7Cb>'],
-    ['![alt](https://example.org/i.png)', '<https://example.org/i.png|alt>'],
-    ['[run](javascript:alert(1))', 'run (javascript:alert(1))'],
-    ['2 < 3 && <b>raw</b>', '2 &lt; 3 &amp;&amp; &lt;b&gt;raw&lt;/b&gt;'],
-    ['<!channel> <@U123> &lt;!here>', '&lt;!channel&gt; &lt;@U123&gt; &amp;lt;!here&gt;'],
-    ['@here and @Everyone', '@\u200bhere and @\u200bEveryone'],
-    ['me@here.org', '<mailto:me@here.org|me@here.org>'],
-    ['`@here`', '`@here`'],
-    ['- a\n- b\n  1. c\n  2. d', '• a\n• b\n  1. c\n  2. d'],
-    ['- [x] done\n- [ ] open', '• ☑ done\n• ☐ open'],
-    ['> quote\n> > deeper', '> quote\n> deeper'],
-    ['> a\n> ```\n> code\n> ```', '> a\n```\ncode\n```'],
-    ['```js\na < b\n```', '```\na &lt; b\n```'],
-    ['````\n```\n````', '```\n``\u200b`\n```'],
-    ['\\`\\`\\` none', '``\u200b` none'],
-    ['```js\n```', '```js\n```'],
-    ['| item | n |\n|:--|--:|\n| tea | 12 |', '```\nitem |  n\n-----+---\ntea  | 12\n```'],
-    ['half \ud83d pair', 'half \ufffd pair'],
-  ])('%j', (text, expected) => {
-    expect(mrkdwn(text)).toBe(expected);
-  });
-
-  test('any text: within the limit, visible, escaped, whole, and calling nobody', () => {
-    const names = fc.constantFrom(
-      '<!channel>',
-      '<@U123>',
-      '@here ',
-      '<!subteam^S1|x>',
-      '&',
-      '<',
-      '`',
-      '~~~\n',
-    );
-    const text = fc
-      .array(fc.oneof(markdown, names), { maxLength: 30 })
-      .chain((parts) => fc.constantFrom(1, 20).map((times) => parts.join('').repeat(times)));
-    fc.assert(
-      fc.property(text, (written) => {
-        for (const piece of pieces(written)) {
-          const rendered = mrkdwn(piece);
-          expect(rendered.length).toBeLessThanOrEqual(SLACK_LIMIT);
-          expect(rendered.trim()).not.toBe('');
-          expect(fencesMatch(rendered)).toBe(true);
-          expect(isEscaped(rendered)).toBe(true);
-          expect(pingsIn(rendered, false)).toEqual([]);
-          // A backtick that stands alone blurs where code begins.
-          if (!written.includes('`')) expect(pingsIn(withoutCode(rendered), true)).toEqual([]);
-          expect(rendered).not.toMatch(/\p{Surrogate}/u);
-        }
-      }),
-      { numRuns: FULL ? 3_000 : 150 },
-    );
-  });
-
-  test('texts of 64 KiB of anything', () => {
-    for (const unit of [
-      'x',
-      '😀',
-      '& ',
-      '<',
-      '@here ',
-      '**b** ',
-      'a**b**c',
-      '`',
-      '[a](https://b.c) ',
-      '> <\n',
-      '|',
-    ]) {
-      for (const piece of pieces(unit.repeat(65_536 / unit.length))) {
-        expect(mrkdwn(piece).length).toBeLessThanOrEqual(SLACK_LIMIT);
-      }
-    }
-  });
-
-  test('a text that grows changes only its last piece, however much of it is escaped', () => {
-    fc.assert(
-      fc.property(markdown, markdown, (text, more) => {
-        const start = `${text}${'<&> '.repeat(500)}`.repeat(3);
-        const before = pieces(start);
-        const after = pieces(start + more);
-        expect(after.slice(0, before.length - 1)).toEqual(before.slice(0, -1));
-      }),
-      { numRuns: FULL ? 1_000 : 50 },
-    );
-  });
-
-  test('every word of ordinary prose is still there', () => {
-    fc.assert(
-      fc.property(fc.lorem({ maxCount: 1_500 }), (text) => {
-        expect(pieces(text).flatMap((piece) => mrkdwn(piece).split(/\s+/))).toEqual(text.split(/\s+/));
-      }),
-      { numRuns: 20 },
-    );
-  });
-});
-
-/** In code, where nothing is called, text can be copied as it is. */
-function withoutCode(mrkdwn: string): string {
-  return mrkdwn.replace(/```[\s\S]*?```/g, '');
-}

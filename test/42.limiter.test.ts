@@ -8,8 +8,9 @@ async function write(limiter: ReturnType<typeof createLimiter>, rooms: string[],
   const times: { room: string; at: number }[] = [];
   await Promise.all(
     rooms.map(async (room) => {
-      await limiter.acquire(room, group, never);
+      const done = await limiter.acquire(room, group, never);
       times.push({ room, at: Date.now() });
+      done();
     }),
   );
   return times;
@@ -49,12 +50,24 @@ test('a pause is kept to the millisecond, by its room alone', async () => {
 test('a group has its own limit within a minute', async () => {
   let now = 0;
   const limiter = createLimiter({ chatIntervalMs: 0, groupPerMinute: 2 }, () => now);
-  await limiter.acquire('g', true, never);
-  await limiter.acquire('g', true, never);
+  (await limiter.acquire('g', true, never))();
+  (await limiter.acquire('g', true, never))();
   const abort = new AbortController();
   const third = limiter.acquire('g', true, abort.signal);
   abort.abort();
   await expect(third).rejects.toThrow();
   now = 60_001;
   await limiter.acquire('g', true, never);
+});
+
+test('a write that takes long on its way keeps its distance from the next all the same', async () => {
+  let now = 0;
+  const limiter = createLimiter({ chatIntervalMs: 100 }, () => now);
+  const done = await limiter.acquire('a', false, never);
+  now = 1_000;
+  done();
+  now = 1_099;
+  const next = limiter.acquire('a', false, never);
+  now = 1_100;
+  await next;
 });

@@ -93,6 +93,8 @@ export interface Adapter {
   react?(conversation: ConversationId, messageId: string, shown: boolean): Promise<void>;
   /** Shows, for a few seconds, that we are writing. Best effort: never rejects. */
   typing?(conversation: ConversationId): Promise<void>;
+  /** False where {@link typing} shows nothing: a reply that takes long then begins as a placeholder. Default: true. */
+  showsTyping?(conversation: ConversationId): boolean;
   health(): ChannelHealth;
   /** Stops receiving; what was received is on disk. Sends under way may finish. */
   stop(): Promise<void>;

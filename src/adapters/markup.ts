@@ -12,15 +12,15 @@ export interface Markup {
    */
   telegram(text: string, limit: number): string;
   /**
-   * The same as Discord's Markdown, at most `limit` UTF-16 units long, provided that `text` is, with no mention that
-   * would reach anybody.
-   */
-  discord(text: string, limit: number): string;
-  /**
    * The same as Slack's mrkdwn, at most `limit` UTF-16 units long provided that `text`, escaped, leaves four of them;
    * without lone halves of surrogate pairs, with which Slack's client hangs. Calls nobody.
    */
   slack(text: string, limit: number): string;
+  /**
+   * The same as Discord's Markdown, at most `limit` UTF-16 units long, provided that `text` is, with no mention that
+   * would reach anybody.
+   */
+  discord(text: string, limit: number): string;
 }
 
 export async function loadMarkup(): Promise<Markup> {
@@ -60,7 +60,7 @@ export async function loadMarkup(): Promise<Markup> {
 
     slack(text, limit) {
       const whole = text.replace(/\p{Surrogate}/gu, '\ufffd');
-      const fits = (mrkdwn: string) => mrkdwn.length <= limit && !isBlank(mrkdwn);
+      const fits = (mrkdwn: string) => mrkdwn.length <= limit && mrkdwn.trim() !== '';
       return render(whole, slackMrkdwn, fits) ?? closeFences(escapeMrkdwn(whole));
     },
   };

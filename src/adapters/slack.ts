@@ -57,6 +57,7 @@ export function createSlack({
     download: sender.download,
     react: (_conversation, messageId, shown) => sender.react(messageId, shown),
     typing: sender.typing,
+    showsTyping: sender.showsTyping,
     health: health.read,
     async stop() {
       await session?.stop();

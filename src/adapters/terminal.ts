@@ -45,7 +45,10 @@ export function createTerminal(onPresent: () => void): Terminal {
   const present = (conversation: ConversationId) => [...(rooms.get(conversation.chat) ?? [])];
 
   /** Resolves when one of those present has shown it. */
-  async function show(id: string, { conversation, text, final, replyTo }: Outbound): Promise<void> {
+  async function show(id: string, outbound: Outbound): Promise<void> {
+    const { conversation, final, replyTo, ask, file } = outbound;
+    const saved = file && 'path' in file.source ? `[file: ${file.source.path}]` : '';
+    const text = [outbound.text, saved].filter((part) => part !== '').join('\n\n');
     const seq = ++lastSeq;
     const shown = present(conversation).map(
       ({ client, unshown }) =>
@@ -58,6 +61,7 @@ export function createTerminal(onPresent: () => void): Terminal {
             text,
             final,
             ...(replyTo !== undefined && { answers: replyTo }),
+            ...(ask && { options: ask.options.map(({ label }) => label) }),
           });
         }),
     );

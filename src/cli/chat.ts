@@ -24,24 +24,41 @@ async function askOnce(client: Client, question: string): Promise<number> {
   }
   const screen = createScreen(process.stdout);
   let mine = '';
-  const answered = new Promise<void>((resolve) => {
+  let settled = false;
+  const answered = new Promise<string[] | undefined>((resolve) => {
     const onFrame = (event: unknown) => {
       const frame = event as TerminalFrame;
       if (frame.type === 'received') mine ||= frame.messageId;
-      // What waited from before is not what was asked for now: it goes on waiting.
-      if (frame.type !== 'reply' || mine === '' || Number(frame.answers ?? 0) < Number(mine)) return;
-      screen.show(frame);
+      if (frame.type !== 'reply') return;
       const shown = client.call('chat.shown', { seq: frame.seq });
-      if (frame.final) shown.then(() => resolve()).catch(() => {});
+      const isQuestion = frame.id.startsWith('ask:');
+      // Ours was the answer to a question: what comes next is what the question was asked for.
+      if (isQuestion && !frame.options && mine !== '') settled = true;
+      const isOurs = isQuestion
+        ? frame.options !== undefined
+        : settled || Number(frame.answers ?? 0) >= Number(mine);
+      if (mine !== '' && isOurs) {
+        screen.show(frame);
+        if (frame.final)
+          shown.then(
+            () => resolve(frame.options),
+            () => {},
+          );
+      } else if (frame.final && !isQuestion) {
+        // It waited for somebody to come by; standard output is for the answer to what was asked now.
+        console.error(`(from before) ${frame.text}`);
+      }
     };
     client.call('chat.open', {}, onFrame).catch(() => {});
   });
   const stop = () => void client.call('chat.say', { text: '/stop' }).finally(() => process.exit(130));
   process.once('SIGINT', stop);
   await client.call('chat.say', { text: question });
-  const outcome = await Promise.race([answered.then(() => 'answered'), client.closed.then(() => 'closed')]);
+  const outcome = await Promise.race([answered.then((options) => ({ options })), client.closed]);
   process.removeListener('SIGINT', stop);
-  if (outcome === 'answered') return 0;
+  if (outcome?.options)
+    console.log(`\nAnswer within five minutes: kimi chat ${outcome.options.map(quoted).join(' or ')}`);
+  if (outcome) return 0;
   console.error(
     '\nKimi stopped before it had answered. Your message is kept and will be answered when it runs again.',
   );
@@ -82,3 +99,5 @@ export async function converse(client: Client): Promise<number> {
   console.error('\nKimi stopped. What you wrote is kept; start it again with `kimi start`.');
   return 1;
 }
+
+const quoted = (text: string) => `"${text}"`;

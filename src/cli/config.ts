@@ -49,6 +49,8 @@ function whatIsOn({ config }: LoadedConfig, home: string): [string, string][] {
     ['ollama', ollama.baseUrl],
     ['embedded', `${expandHome(embedded.path, home)}, download: ${embedded.download}`],
     ['telegram', channels.telegram.token ? `on, by ${channels.telegram.apiRoot}` : 'off: it has no token'],
+    ['slack', channels.slack.botToken ? `on, by ${channels.slack.apiUrl}` : 'off: it has no token'],
+    ['discord', channels.discord.token ? `on, by ${channels.discord.apiUrl}` : 'off: it has no token'],
     ['access', `${access.policy}, ${access.allow.length} let in without pairing`],
     ['log', log.level],
   ];

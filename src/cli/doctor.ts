@@ -6,7 +6,7 @@ import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { configSchema } from '../config.ts';
 import { asKimiError, type KimiError } from '../errors.ts';
 import { createRedactor } from '../redact.ts';
-import { checkTelegram } from './doctor/channels.ts';
+import { checkDiscord, checkSlack, checkTelegram } from './doctor/channels.ts';
 import type { Check, Finding } from './doctor/check.ts';
 import { checkDaemon } from './doctor/daemon.ts';
 import { checkDatabase } from './doctor/database.ts';
@@ -23,6 +23,8 @@ const CHECKS: readonly [name: string, check: Check][] = [
   ['embedded', checkEmbedded],
   ['model', checkModel],
   ['telegram', checkTelegram],
+  ['slack', checkSlack],
+  ['discord', checkDiscord],
   ['daemon', checkDaemon],
 ];
 

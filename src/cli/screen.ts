@@ -24,7 +24,8 @@ export function createScreen(output: WriteStream): Screen {
   }
 
   return {
-    show({ id, text, final }) {
+    show({ id, text: said, final, options }) {
+      const text = options ? `${said} [${options.join(' / ')}]` : said;
       if (id !== current) {
         current = id;
         shown = '';

@@ -24,6 +24,12 @@ channels:
   telegram:             # on as soon as it has a token, which @BotFather gives
     token: "\${TELEGRAM_BOT_TOKEN}"
     apiRoot: https://api.telegram.org
+  slack:                # docs/slack.md says where its two tokens are
+    botToken: "\${SLACK_BOT_TOKEN}"
+    appToken: "\${SLACK_APP_TOKEN}"
+  discord:              # docs/discord.md says where its token is
+    token: "\${DISCORD_TOKEN}"
+  reactions: true       # a sign on messages that take more than 2 s to answer
 
 access:
   policy: pairing       # strangers get a code for \`kimi pair approve\`; or allowlist, or open

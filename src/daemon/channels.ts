@@ -24,6 +24,8 @@ export interface ChannelsOptions {
   receive: Receive;
   delivery: Delivery;
   commands: AdapterContext['commands'];
+  /** What a channel must know again after a restart. */
+  state(channel: string): NonNullable<AdapterContext['state']>;
   log: Log;
   /** A channel is there: what waits in its conversations can be answered. */
   onAttached(name: string): void;
@@ -36,7 +38,7 @@ export function createChannels(options: ChannelsOptions): Channels {
   let applying: Promise<void> = Promise.resolve();
 
   async function start(adapter: Adapter, settings: string): Promise<void> {
-    await adapter.start(receive, { log, commands });
+    await adapter.start(receive, { log, commands, state: options.state(adapter.name) });
     running.set(adapter.name, { adapter, settings });
     off.delete(adapter.name);
     delivery.attach(adapter);

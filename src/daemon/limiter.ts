@@ -6,71 +6,89 @@ const MINUTE_MS = 60_000;
 /** Rooms that were quiet for longer than any limit reaches back are forgotten. */
 const MOST_ROOMS = 10_000;
 
+/** A write that went out, or is on its way. The platform took it at some instant before it was done. */
+interface Write {
+  doneAt: number | undefined;
+}
+
+interface Room {
+  writes: Write[];
+  notBefore: number;
+}
+
 export interface Limiter {
-  /** Resolves when a write to `room` may go out, which then counts. Rejects when aborted. */
-  acquire(room: string, group: boolean, signal: AbortSignal): Promise<void>;
+  /**
+   * Resolves when a write to `room` may go out; call what it returns when the write is done. Distances are kept from
+   * then on: however long a write takes on its way, the platform never sees two closer together than it allows.
+   * Rejects when aborted.
+   */
+  acquire(room: string, group: boolean, signal: AbortSignal): Promise<() => void>;
   /** The platform asked us to wait: no write to `room` (to any room, without one) for `ms`. */
   pause(ms: number, room?: string): void;
 }
 
+/** How soon it is looked again whether a write that another waits for is done. */
+const LOOK_AGAIN_MS = 10;
+
 export function createLimiter(rates: RateLimits, now: () => number = Date.now): Limiter {
-  /** For each room, when it was last written to within the past minute, or may next be. */
-  const rooms = new Map<string, { writes: number[]; notBefore: number }>();
-  let all: number[] = [];
+  const rooms = new Map<string, Room>();
+  let all: Write[] = [];
   let allNotBefore = 0;
 
-  const room = (name: string) => {
-    let entry = rooms.get(name);
-    if (!entry) {
-      entry = { writes: [], notBefore: 0 };
-      rooms.set(name, entry);
+  function roomOf(name: string): Room {
+    let room = rooms.get(name);
+    if (!room) {
+      room = { writes: [], notBefore: 0 };
+      rooms.set(name, room);
       if (rooms.size > MOST_ROOMS) forgetQuiet();
     }
-    return entry;
-  };
+    return room;
+  }
 
   function forgetQuiet(): void {
-    const since = now() - MINUTE_MS;
-    for (const [name, entry] of rooms) {
-      if (entry.notBefore <= now() && (entry.writes.at(-1) ?? 0) < since) rooms.delete(name);
-    }
+    const isQuiet = ({ writes, notBefore }: Room) =>
+      notBefore <= now() && writes.every((write) => !isRecent(write));
+    for (const [name, room] of rooms) if (isQuiet(room)) rooms.delete(name);
   }
 
-  function roomDue(name: string, group: boolean): number {
-    const entry = room(name);
-    const last = entry.writes.at(-1);
-    const afterLast = last === undefined ? 0 : last + rates.chatIntervalMs;
-    const nth = group && rates.groupPerMinute ? entry.writes.at(-rates.groupPerMinute) : undefined;
-    return Math.max(entry.notBefore, afterLast, nth === undefined ? 0 : nth + MINUTE_MS);
-  }
+  const isRecent = ({ doneAt }: Write) => doneAt === undefined || doneAt > now() - MINUTE_MS;
 
-  function channelDue(): number {
-    const nth = rates.perSecond ? all.at(-rates.perSecond) : undefined;
-    return Math.max(allNotBefore, nth === undefined ? 0 : nth + 1_000);
-  }
-
-  function record(name: string): void {
-    const at = now();
-    const entry = room(name);
-    entry.writes = [...entry.writes.filter((write) => write > at - MINUTE_MS), at];
-    if (rates.perSecond) all = [...all.slice(1 - rates.perSecond), at];
+  /** When a write may follow the n-th from the end of `writes` at a distance. */
+  function due(writes: readonly Write[], nth: number | undefined, distanceMs: number): number {
+    const write = nth === undefined ? undefined : writes.at(-nth);
+    if (!write) return 0;
+    return write.doneAt === undefined ? now() + LOOK_AGAIN_MS : write.doneAt + distanceMs;
   }
 
   return {
     async acquire(name, group, signal) {
       for (;;) {
-        const wait = Math.max(roomDue(name, group), channelDue()) - now();
+        const { writes, notBefore } = roomOf(name);
+        const wait =
+          Math.max(
+            notBefore,
+            allNotBefore,
+            due(writes, 1, rates.chatIntervalMs),
+            due(writes, group ? rates.groupPerMinute : undefined, MINUTE_MS),
+            due(all, rates.perSecond, 1_000),
+          ) - now();
         if (wait <= 0) break;
         // Not slept to the end at once where it is long: a pause or another room's write may move the instant.
         await sleep(Math.min(wait, 1_000), undefined, { signal });
       }
       signal.throwIfAborted();
-      record(name);
+      const write: Write = { doneAt: undefined };
+      const room = roomOf(name);
+      room.writes = [...room.writes.filter(isRecent), write];
+      if (rates.perSecond) all = [...all.slice(1 - rates.perSecond), write];
+      return () => {
+        write.doneAt = now();
+      };
     },
     pause(ms, name) {
       const until = now() + ms;
       if (name === undefined) allNotBefore = Math.max(allNotBefore, until);
-      else room(name).notBefore = Math.max(room(name).notBefore, until);
+      else roomOf(name).notBefore = Math.max(roomOf(name).notBefore, until);
     },
   };
 }

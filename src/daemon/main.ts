@@ -136,6 +136,7 @@ export async function startDaemon(options: { logTo: DestinationStream }): Promis
     receive,
     delivery,
     commands: dispatcher.commands(),
+    state: store.adapterState,
     log,
     onAttached(name) {
       for (const { conversation, lane } of store.inbox.open()) {

@@ -65,10 +65,11 @@ export function createDelivery({ store, log, now = Date.now }: DeliveryOptions):
         timers.set(room, setTimeout(() => kick(room), wait).unref());
         return;
       }
-      await channel.limiter.acquire(room, isGroup(waiting), closing.signal);
+      const done = await channel.limiter.acquire(room, isGroup(waiting), closing.signal);
       // While it waited for its turn, the text may have grown or the row gone.
       const row = store.outbox.next(room);
       if (row) await deliver(channel, row);
+      done();
     }
   }
 

@@ -11,6 +11,10 @@ const LONGEST_FIRST_DRAFT_MS = 500;
 /** Platforms show that we are writing for about five seconds. */
 const TYPING_EVERY_MS = 4_500;
 
+/** What an answer begins as where the platform cannot show that we are writing. */
+const PLACEHOLDER = '…';
+const PLACEHOLDER_AFTER_MS = 1_500;
+
 export interface Reply {
   /** Shows that an answer is coming. */
   begin(): void;
@@ -42,6 +46,7 @@ export function createReply(options: ReplyOptions): Reply {
   let drafted = false;
   let pace: NodeJS.Timeout | undefined;
   let typing: NodeJS.Timeout | undefined;
+  let placeholder: NodeJS.Timeout | undefined;
 
   const set = (text: string, final: boolean, files: readonly Attachment[] = []) =>
     store.outbox.set(turn, conversation, piecesOf(text, files), {
@@ -64,7 +69,16 @@ export function createReply(options: ReplyOptions): Reply {
     delivery.kick(room);
   }
 
+  function draft(text: string): void {
+    latest = text;
+    if (pace !== undefined || text.trim() === '') return;
+    const wait = drafted ? adapter.editIntervalMs : Math.min(adapter.editIntervalMs, LONGEST_FIRST_DRAFT_MS);
+    drafted = true;
+    pace = setTimeout(showDraft, wait);
+  }
+
   function close(): void {
+    clearTimeout(placeholder);
     clearInterval(typing);
     clearTimeout(pace);
   }
@@ -74,16 +88,11 @@ export function createReply(options: ReplyOptions): Reply {
       const show = () => void adapter.typing?.(decodeConversation(conversation));
       show();
       typing = setInterval(show, TYPING_EVERY_MS);
+      placeholder = setTimeout(() => {
+        if (!drafted && adapter.showsTyping?.(decodeConversation(conversation)) === false) draft(PLACEHOLDER);
+      }, PLACEHOLDER_AFTER_MS);
     },
-    draft(text) {
-      latest = text;
-      if (pace !== undefined || text.trim() === '') return;
-      const wait = drafted
-        ? adapter.editIntervalMs
-        : Math.min(adapter.editIntervalMs, LONGEST_FIRST_DRAFT_MS);
-      drafted = true;
-      pace = setTimeout(showDraft, wait);
-    },
+    draft,
     complete(text, files) {
       close();
       set(text, true, files);

@@ -2,13 +2,6 @@
 import type { Database } from './database.ts';
 
 /** Durable and synchronous: what was set is there after a kill. */
-export interface AdapterState {
-  get(key: string): string | undefined;
-  set(key: string, value: string): void;
-  /** All whose key begins with `prefix`. */
-  entries(prefix: string): [key: string, value: string][];
-}
-
 export function createAdapterState(database: Database) {
   const get = database
     .prepare<[string, string], string>('SELECT value FROM adapter_state WHERE channel = ? AND key = ?')
@@ -23,9 +16,10 @@ export function createAdapterState(database: Database) {
     .raw();
 
   /** The part of it that is one channel's. */
-  return (channel: string): AdapterState => ({
-    get: (key) => get.get(channel, key),
-    set: (key, value) => void set.run(channel, key, value),
-    entries: (prefix) => entries.all(channel, prefix, prefix),
+  return (channel: string) => ({
+    get: (key: string) => get.get(channel, key),
+    set: (key: string, value: string): void => void set.run(channel, key, value),
+    /** All whose key begins with `prefix`. */
+    entries: (prefix: string) => entries.all(channel, prefix, prefix),
   });
 }

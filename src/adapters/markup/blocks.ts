@@ -1,23 +1,24 @@
 /**
- * A Markdown tree for platforms that know only inline styles, quotes and code: blocks ─▶ parts (text or preformatted)
- * ─▶ joined as far apart as in the source. Lists become lines with bullets, headings bold lines, tables aligned code.
+ * The blocks of a Markdown tree, as a platform writes them: blocks ─▶ parts (text or preformatted) ─▶ joined as far
+ * apart as in the source. Chat platforms have no tables, and what is preformatted stands by itself.
  */
 import type { Definition, ListItem, Nodes, Root, RootContent, Table } from 'mdast';
-import { type Definitions, plainText, type Run, runsOf } from './runs.ts';
+import { type Definitions, plainText, type Run, runsOf, type Style } from './runs.ts';
 import { textTable } from './table.ts';
 
-/** How a platform writes what it knows. */
+/** How a platform writes what it shows. */
 export interface Dialect {
-  /** Plain text, so that nothing in it is taken for markup. */
-  escape(text: string): string;
+  /** A paragraph, a heading's text or a list item's. */
   inline(runs: readonly Run[]): string;
-  code(value: string, language?: string | null): string;
-  /** Wraps text that is written already. */
+  /** Text that is to be shown as it stands. */
+  escape(text: string): string;
+  /** A block of code, not blank. `language` is the writer's, of any form. */
+  code(text: string, language: string | undefined): string;
   quote(text: string): string;
   /** What a heading of this depth begins with. Where there is nothing, it is bold. */
   heading?(depth: number): string | undefined;
-  /** What an item of a list without numbers begins with, where it is not `•`. */
-  bullet?: string;
+  /** What a list item without a number begins with. */
+  bullet: string;
 }
 
 interface Part {
@@ -36,7 +37,6 @@ interface Context {
   inQuote: boolean;
 }
 
-/** With `alignTables` the columns of tables line up; without, they take no more room than their cells. */
 export function renderBlocks(root: Root, dialect: Dialect, alignTables: boolean): string {
   const definitions = new Map<string, Definition>();
   const referenced = new Set<string>();
@@ -73,27 +73,31 @@ function gapBetween(before: RootContent | undefined, after: RootContent): string
   return lines > 1 ? '\n\n' : '\n';
 }
 
-const plain = (text: string): Part[] => (text === '' ? [] : [{ text, preformatted: false, gap: '\n' }]);
+const text = (shown: string): Part[] =>
+  shown === '' ? [] : [{ text: shown, preformatted: false, gap: '\n' }];
 
-const preformatted = (text: string): Part[] => [{ text, preformatted: true, gap: '\n' }];
+const preformatted = (shown: string): Part[] => [{ text: shown, preformatted: true, gap: '\n' }];
 
 function render(node: RootContent, context: Context): Part[] {
   const { dialect, definitions } = context;
+  const inline = (styles: Style[], children: Parameters<typeof runsOf>[0]): string =>
+    dialect.inline(runsOf(children, definitions, styles));
+
   switch (node.type) {
     case 'paragraph':
-      return plain(dialect.inline(runsOf(node.children, definitions)));
+      return text(inline([], node.children));
     case 'heading': {
       const mark = dialect.heading?.(node.depth);
-      if (mark === undefined) return plain(dialect.inline(runsOf(node.children, definitions, ['bold'])));
-      const line = dialect.inline(runsOf(node.children, definitions)).replaceAll('\n', ' ');
-      return plain(line.trim() === '' ? '' : mark + line);
+      if (mark === undefined) return text(inline(['bold'], node.children));
+      const line = inline([], node.children).replaceAll('\n', ' ');
+      return text(line.trim() === '' ? '' : mark + line);
     }
     case 'thematicBreak':
-      return plain('———');
+      return text('———');
     case 'html':
-      return plain(dialect.escape(node.value));
+      return text(dialect.escape(node.value));
     case 'code':
-      return node.value.trim() === '' ? [] : preformatted(dialect.code(node.value, node.lang));
+      return node.value.trim() === '' ? [] : preformatted(dialect.code(node.value, node.lang ?? undefined));
     case 'blockquote': {
       const parts = renderAll(node.children, { ...context, inQuote: true });
       return context.inQuote ? parts : quote(parts, dialect);
@@ -102,7 +106,7 @@ function render(node: RootContent, context: Context): Part[] {
       const first = node.start ?? 1;
       const ordered = node.ordered === true;
       const items = node.children.map((item, i) =>
-        renderItem(item, ordered ? `${first + i}.` : (dialect.bullet ?? '•'), context),
+        renderItem(item, ordered ? `${first + i}.` : dialect.bullet, context),
       );
       return items.flatMap((parts, i) => {
         const item = node.children[i];
@@ -117,10 +121,10 @@ function render(node: RootContent, context: Context): Part[] {
       // What refers to it may stand in another message, where it is not known.
       return context.referenced.has(node.identifier)
         ? []
-        : plain(dialect.escape(`[${node.label ?? node.identifier}]: ${node.url}`));
+        : text(dialect.escape(`[${node.label ?? node.identifier}]: ${node.url}`));
     case 'footnoteDefinition':
       return marked(
-        `[${dialect.escape(node.label ?? node.identifier)}]`,
+        dialect.escape(`[${node.label ?? node.identifier}]`),
         '',
         renderAll(node.children, context),
       );
@@ -137,9 +141,9 @@ function renderItem(item: ListItem, marker: string, context: Context): Part[] {
 /** Puts a marker before the first line, and indents the others. */
 function marked(marker: string, indent: string, parts: readonly Part[]): Part[] {
   const [first, ...rest] = parts;
-  const indented = (text: string): string => text.replaceAll('\n', `\n${indent}`);
+  const indented = (shown: string): string => shown.replaceAll('\n', `\n${indent}`);
   const head =
-    first?.preformatted === false ? [{ ...first, text: `${marker} ${indented(first.text)}` }] : plain(marker);
+    first?.preformatted === false ? [{ ...first, text: `${marker} ${indented(first.text)}` }] : text(marker);
   const others = first?.preformatted === false ? rest : parts;
   return [
     ...head,
@@ -175,5 +179,5 @@ function tableParts(table: Table, context: Context): Part[] {
     ),
   );
   const lines = textTable(rows, table.align ?? [], context.alignTables);
-  return lines.trim() === '' ? [] : preformatted(context.dialect.code(lines));
+  return lines.trim() === '' ? [] : preformatted(context.dialect.code(lines, undefined));
 }

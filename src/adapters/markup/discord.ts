@@ -45,9 +45,9 @@ const dialect: Dialect = {
   bullet: '-',
   quote: (text) => text.replace(/^/gm, '> '),
   heading: (depth) => (depth <= 3 ? `${'#'.repeat(depth)} ` : undefined),
-  code(text, language) {
+  code(text, language = '') {
     const code = text.replace(/`(?=``)/g, `$&${SEAM}`);
-    return `\`\`\`${(language ?? '').replace(/[^a-z0-9_+.#-]/gi, '')}\n${code}\n\`\`\``;
+    return `\`\`\`${language.replace(/[^a-z0-9_+.#-]/gi, '')}\n${code}\n\`\`\``;
   },
 };
 

@@ -53,6 +53,7 @@ const dialect: Dialect = {
   // A language would show as the first line of the code.
   code: (value) => `\`\`\`\n${withoutFences(escapeSigns(value))}\n\`\`\``,
   quote: (text) => text.replace(/^/gm, '> '),
+  bullet: '•',
 };
 
 const MARKS: ReadonlyArray<[Style, string]> = [

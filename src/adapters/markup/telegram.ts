@@ -1,8 +1,8 @@
 /**
  * A Markdown tree as Telegram's HTML.
  *
- * Telegram has no lists, headings or tables, refuses a message with an unknown or unclosed tag, and lets nothing
- * stand within code (https://core.telegram.org/bots/api#formatting-options).
+ * Telegram has no lists or headings, refuses a message with an unknown or unclosed tag, and lets nothing stand within
+ * code (https://core.telegram.org/bots/api#formatting-options).
  */
 import type { Root } from 'mdast';
 import { type Dialect, renderBlocks } from './blocks.ts';
@@ -24,15 +24,15 @@ export function escapeHtml(text: string): string {
 const escapeAttribute = (text: string): string => escapeHtml(text).replaceAll('"', '&quot;');
 
 const dialect: Dialect = {
-  escape: escapeHtml,
   inline,
-  code(value, language) {
-    const code = escapeHtml(value);
-    return language
-      ? `<pre><code class="language-${escapeAttribute(language)}">${code}</code></pre>`
-      : `<pre>${code}</pre>`;
-  },
+  escape: escapeHtml,
+  bullet: '•',
   quote: (html) => `<blockquote>${html}</blockquote>`,
+  code(text, language) {
+    const code = escapeHtml(text);
+    if (!language) return `<pre>${code}</pre>`;
+    return `<pre><code class="language-${escapeAttribute(language)}">${code}</code></pre>`;
+  },
 };
 
 const TAGS: ReadonlyArray<[Style, string]> = [

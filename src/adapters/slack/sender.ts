@@ -20,6 +20,7 @@ export interface Sender {
   remove(messageId: string, signal: AbortSignal): Promise<void>;
   react(messageId: string, shown: boolean): Promise<void>;
   typing(conversation: ConversationId): Promise<void>;
+  showsTyping(conversation: ConversationId): boolean;
   download: Files['download'];
 }
 
@@ -38,6 +39,10 @@ export function createSender({ api, botToken, timing }: SenderOptions): Sender {
   const files = createFiles({ api, botToken, markup, timing });
   /** Rooms in which Slack would not show a status. */
   const withoutStatus = new Set<string>();
+
+  /** Slack shows a status in threads alone, and only where the workspace lets assistants. */
+  const takesStatus = (chat: string, thread: string | undefined) =>
+    thread !== undefined && !withoutStatus.has(chat);
 
   /** What a message shows. `blocks` is always there: an edit that leaves it out may keep the buttons. */
   async function shown({ text, ask }: Outbound) {
@@ -130,13 +135,15 @@ export function createSender({ api, botToken, timing }: SenderOptions): Sender {
     async typing({ chat, thread }) {
       // Whoever sees us write will see a message soon: this is when to load what renders it.
       markup().catch(() => undefined);
-      if (thread === undefined || withoutStatus.has(chat)) return;
+      if (thread === undefined || !takesStatus(chat, thread)) return;
       const status = { channel_id: chat, thread_ts: thread, status: 'is typing…' };
       const taken = await attempt('show a status', (client) => client.assistant.threads.setStatus(status));
       if (taken) return;
       if (withoutStatus.size >= MOST_WITHOUT_STATUS) withoutStatus.clear();
       withoutStatus.add(chat);
     },
+
+    showsTyping: ({ chat, thread }) => takesStatus(chat, thread),
 
     download: (attachment, signal) => own(() => files.download(attachment, signal)),
   };

@@ -1,0 +1,72 @@
+/** What a person can see and decide about themselves, at the terminal of the built daemon. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { configure, type DaemonProcess, kimi, startDaemonProcess } from './support/daemon.ts';
+import { type StandIn, startOllama } from './support/ollama.ts';
+import { temporaryFolder } from './support/temp.ts';
+import { terminalUser } from './support/terminal.ts';
+
+let ollama: StandIn;
+let daemon: DaemonProcess;
+let home: string;
+
+beforeEach(async () => {
+  ollama = await startOllama();
+  home = temporaryFolder();
+  configure(home, {
+    models: { providers: { ollama: { baseUrl: ollama.url }, embedded: { download: 'never' } } },
+  });
+  daemon = startDaemonProcess(home);
+  await daemon.ready;
+});
+
+afterEach(async () => {
+  await daemon.end('SIGKILL');
+  await ollama.close();
+});
+
+test('/privacy counts what is stored, /whoami names the accounts', async () => {
+  const user = await terminalUser(home);
+  await user.ask('hello');
+  expect(await user.ask('/privacy')).toMatch(/1 of your conversations, with 2 messages/);
+  expect(await user.ask('/whoami')).toMatch(/my owner.*terminal:/s);
+});
+
+test('/forget asks first, and deletes the conversation', async () => {
+  const user = await terminalUser(home);
+  await user.ask('UNFORGOTTEN');
+  await user.say('/forget');
+  const question = await user.reply(({ options }) => options !== undefined);
+  expect(question.options).toEqual(['Delete', 'Keep']);
+  await user.say('keep');
+  await user.reply(({ text }) => text === 'Nothing was deleted.');
+  await user.say('/forget');
+  await user.reply(({ id, options }) => id !== question.id && options !== undefined);
+  await user.say('Delete');
+  await user.reply(({ text }) => text === 'This conversation is deleted.');
+  await daemon.end('SIGTERM');
+  expect(readFileSync(join(home, 'kimi.db'), 'latin1')).not.toMatch(/UNFORGOTTEN/);
+});
+
+test('/forget everything leaves no byte of what was said', async () => {
+  for (const conversation of ['one', 'two']) {
+    const user = await terminalUser(home, conversation);
+    await user.ask(`UNFORGOTTEN ${conversation}`);
+    user.leave();
+  }
+  const user = await terminalUser(home, 'three');
+  await user.say('/forget everything');
+  expect((await user.reply(({ options }) => options !== undefined)).text).toMatch(/2 conversations/);
+  await user.say('delete');
+  await user.reply(({ text }) => text.startsWith('All that was stored'));
+  await daemon.end('SIGTERM');
+  expect(readFileSync(join(home, 'kimi.db'), 'latin1')).not.toMatch(/UNFORGOTTEN/);
+});
+
+test('a question to `kimi chat "…"` is shown with how to answer it', async () => {
+  const asked = await kimi(home, 'chat', '/forget');
+  expect(asked.stdout).toMatch(/Delete this conversation.*\[Delete \/ Keep\].*kimi chat "Delete" or "Keep"/s);
+  await kimi(home, 'chat', 'Keep');
+  expect((await kimi(home, 'chat', 'hello')).stdout).toBe('You said: hello\n');
+});
