@@ -866,6 +866,7 @@ describe('Discord', () => {
       const { messageId } = server.say(PERSON, 'long work', { silently: true });
       await adapter.react?.(direct, `${CHAT}:${messageId}`, true);
       expect(server.reactions(CHAT, messageId)).toEqual(['👀']);
+      server.misbehave({ kind: 'flood', retryAfter: 0.05 });
       await adapter.react?.(direct, `${CHAT}:${messageId}`, false);
       expect(server.reactions(CHAT, messageId)).toEqual([]);
       await adapter.react?.(direct, 'interaction:1', true);
@@ -1137,9 +1138,8 @@ function isOrder(frame: unknown): boolean {
 
 /** What keeps this process alive, by kind. */
 function activeResources(): Map<string, number> {
-  const { getActiveResourcesInfo } = process as unknown as { getActiveResourcesInfo(): string[] };
   const counts = new Map<string, number>();
-  for (const name of getActiveResourcesInfo()) counts.set(name, (counts.get(name) ?? 0) + 1);
+  for (const name of process.getActiveResourcesInfo()) counts.set(name, (counts.get(name) ?? 0) + 1);
   return counts;
 }
 

@@ -1,5 +1,6 @@
 /** What discord.js throws, as our own errors. None of them holds a token, of ours or of an interaction. */
 import { KimiError } from '../../errors.ts';
+import { innermostCode, isBeforeSending, isObject } from '../network.ts';
 
 /** Why a call failed: the API refused it, it is to be made later, or there was no answer that can be understood. */
 export type Trouble =
@@ -32,10 +33,6 @@ const WORDS: Record<number, string> = {
   [CODES.tooLarge]: 'the file is larger than Discord takes',
 };
 
-/** Failures before anything of the request was on its way. */
-const NOT_SENT =
-  /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ENETDOWN|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT|ERR_INVALID_URL|ERR_TLS_.*|ERR_SSL_.*|CERT_.*|SELF_SIGNED_.*|DEPTH_ZERO_.*|UNABLE_TO_.*)$/;
-
 /** A failed call: what we make of it, and what went wrong, for those who have a remedy. */
 export class CallError extends Error {
   constructor(
@@ -66,7 +63,7 @@ export function diagnose(error: unknown): Trouble {
   const code = innermostCode(error);
   if (code === undefined)
     return { kind: 'network', reason: 'an answer that cannot be understood', received: true };
-  return { kind: 'network', reason: code, received: !NOT_SENT.test(code) };
+  return { kind: 'network', reason: code, received: !isBeforeSending(code) };
 }
 
 /** `doing` says what was tried: "send a message". */
@@ -119,17 +116,4 @@ function refusal({ status, code, description }: Trouble & { kind: 'api' }, doing
     `Discord refused to ${doing} (${said}). Nothing more is tried; the person may write again.`,
     { code: 'refused' },
   );
-}
-
-/** The code of the last cause that has one: `fetch failed` says nothing, the socket's error below it does. */
-function innermostCode(error: unknown): string | undefined {
-  let code: string | undefined;
-  for (let at = error, depth = 0; isObject(at) && depth < 8; at = at.cause, depth++) {
-    if (typeof at.code === 'string') code = at.code;
-  }
-  return code;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
 }

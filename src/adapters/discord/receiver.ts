@@ -121,7 +121,9 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     const { inbound, interaction } = converted;
     if (interaction.kind === 'command') interactions.add(interaction, me.applicationId);
     if (!(await store(inbound))) return false;
-    void acknowledge(interaction, inbound.messageId);
+    acknowledge(interaction, inbound.messageId).catch((error: unknown) => {
+      log.warn({ channel, err: error }, 'a command could not be acknowledged');
+    });
     return true;
   }
 

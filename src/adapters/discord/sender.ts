@@ -1,6 +1,7 @@
 /** What goes out: messages, their edits and removals, reactions, and the sign that we are writing. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { asKimiError, KimiError } from '../../errors.ts';
 import type { Attachment, ConversationId, Outbound } from '../../message.ts';
@@ -20,6 +21,7 @@ export const PIECE_LIMIT = 1_900;
 const SUPPRESS_EMBEDS = 1 << 2;
 const NOBODY = { parse: [], replied_user: false };
 const WORKING = encodeURIComponent('👀');
+const LONGEST_REACTION_WAIT_MS = 5_000;
 
 export interface Sender {
   send(outbound: Outbound, signal: AbortSignal): Promise<{ messageId: string }>;
@@ -143,12 +145,14 @@ export function createSender({ api, interactions }: SenderOptions): Sender {
       try {
         const { room, message } = placeOf(messageId);
         const route = `/channels/${room}/messages/${message}/reactions/${WORKING}/@me` as const;
-        await api.call(
-          { doing: 'show a reaction', method: isShown ? 'PUT' : 'DELETE', route },
-          new AbortController().signal,
+        await twice(() =>
+          api.call(
+            { doing: 'show a reaction', method: isShown ? 'PUT' : 'DELETE', route },
+            new AbortController().signal,
+          ),
         );
       } catch {
-        // A command has no message to react to, and a reaction is not worth more than one attempt.
+        // A command has no message to react to, and a sign is not worth more attempts.
       }
     },
 
@@ -163,6 +167,18 @@ export function createSender({ api, interactions }: SenderOptions): Sender {
       ).catch(() => undefined);
     },
   };
+}
+
+/** Discord allows few reactions a second, and one that is not taken back would stay. */
+async function twice<T>(run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    const wait = error instanceof CallError ? error.error.retryAfterMs : undefined;
+    if (wait === undefined || wait > LONGEST_REACTION_WAIT_MS) throw error;
+    await sleep(wait);
+    return run();
+  }
 }
 
 async function own<T>(run: () => Promise<T>): Promise<T> {
