@@ -3,6 +3,7 @@ import type { Adapter } from './adapter.ts';
 import { chunk } from './chunk.ts';
 import { createHealth } from './health.ts';
 import { connectApi } from './telegram/api.ts';
+import { download, FILE_LIMITS } from './telegram/files.ts';
 import { poll } from './telegram/poller.ts';
 import { createSender, MESSAGE_LIMIT } from './telegram/sender.ts';
 import { TIMING, type Timing } from './telegram/timing.ts';
@@ -21,7 +22,7 @@ export function createTelegram({ token, apiRoot, name = 'telegram', ...options }
   const timing: Timing = { ...TIMING, ...options.timing };
   const api = connectApi({ token, apiRoot });
   const health = createHealth();
-  const sender = createSender({ api, timeoutMs: timing.requestMs });
+  const sender = createSender({ api, timeoutMs: timing.requestMs, fileTimeoutMs: timing.fileMs });
   let running: { stop: AbortController; done: Promise<void> } | undefined;
 
   return {
@@ -45,6 +46,10 @@ export function createTelegram({ token, apiRoot, name = 'telegram', ...options }
     send: sender.send,
     edit: sender.edit,
     remove: (_conversation, messageId, signal) => sender.remove(messageId, signal),
+    fileLimits: FILE_LIMITS,
+    download: (attachment, signal) =>
+      download({ api, token, apiRoot, timeoutMs: timing.fileMs }, attachment, signal),
+    react: (_conversation, messageId, shown) => sender.react(messageId, shown),
     typing: sender.typing,
     health: health.read,
     async stop() {

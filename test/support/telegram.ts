@@ -83,6 +83,14 @@ export interface TelegramServer {
     text: string,
     options?: SayOptions,
   ): { updateId: number; messageId: number; chatId: number };
+  /** The bot's reactions, by `chat:message`. */
+  readonly reactions: ReadonlyMap<string, readonly string[]>;
+  /** The ids of presses that were acknowledged. */
+  readonly answeredPresses: readonly string[];
+  /** Keeps bytes for `getFile`; returns the file's id. */
+  offer(bytes: Uint8Array): string;
+  /** A person presses a button; returns the press's id. */
+  press(person: number, message: SentMessage, label: string): string;
   /** Puts an update of any kind, or garbage, into the queue. An object gets an `update_id` unless it has one. */
   inject(update: unknown): number;
   /** Lets the next `times` calls of a method (or of any) fail. */
@@ -123,6 +131,9 @@ export async function startTelegram(options: TelegramServerOptions = {}): Promis
   const faults: PlannedFault[] = [];
   const held = new Set<ServerResponse>();
   let commands: { command: string; description: string }[] = [];
+  const files = new Map<string, Uint8Array>();
+  const answeredPresses: string[] = [];
+  let presses = 0;
   let polls = 0;
   let open = 0;
   let revoked = false;
@@ -133,6 +144,23 @@ export async function startTelegram(options: TelegramServerOptions = {}): Promis
     sendMessage: (params) => messages.send(params),
     editMessageText: (params) => messages.edit(params),
     deleteMessage: (params) => messages.delete(params),
+    sendPhoto: (params) => messages.sendFile('photo', params),
+    sendDocument: (params) => messages.sendFile('document', params),
+    sendAudio: (params) => messages.sendFile('audio', params),
+    sendVoice: (params) => messages.sendFile('voice', params),
+    setMessageReaction: (params) => messages.react(params),
+    answerCallbackQuery(params) {
+      answeredPresses.push(String(params.callback_query_id));
+      return true;
+    },
+    getFile(params) {
+      const id = String(params.file_id);
+      const found = files.get(id);
+      if (!found)
+        throw new ApiError(400, 'Bad Request: wrong file_id or the file is temporarily unavailable');
+      if (found.length > 20_000_000) throw new ApiError(400, 'Bad Request: file is too big');
+      return { file_id: id, file_size: found.length, file_path: `documents/${id}` };
+    },
     sendChatAction(params) {
       if (!messages.knows(integer(params.chat_id))) throw new ApiError(400, 'Bad Request: chat not found');
       return true;
@@ -151,6 +179,12 @@ export async function startTelegram(options: TelegramServerOptions = {}): Promis
   };
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const [, owner, id = ''] = /^\/file\/bot([^/]+)\/documents\/(\w+)$/.exec(request.url ?? '') ?? [];
+    if (owner !== undefined) {
+      const bytes = owner === token ? files.get(id) : undefined;
+      response.writeHead(bytes ? 200 : 404).end(bytes);
+      return;
+    }
     const [, given, method = ''] = /^\/bot([^/]+)\/(\w+)/.exec(request.url ?? '') ?? [];
     const params = await readParams(request);
     calls.push({ method, at: Date.now(), params });
@@ -268,6 +302,29 @@ export async function startTelegram(options: TelegramServerOptions = {}): Promis
         ...more,
       };
       return { updateId: updates.add({ message }), messageId, chatId: chat };
+    },
+    reactions: messages.reactions,
+    answeredPresses,
+    offer(bytes) {
+      const id = `file${files.size}`;
+      files.set(id, bytes);
+      return id;
+    },
+    press(person, message, label) {
+      const data = message.buttons.find((button) => button.label === label)?.data;
+      if (data === undefined) throw new Error(`no button ${label}`);
+      const id = `press${presses++}`;
+      const chat = { id: message.chatId, type: message.chatId < 0 ? 'supergroup' : 'private' };
+      updates.add({
+        callback_query: {
+          id,
+          from: { id: person, is_bot: false, first_name: `Person ${person}` },
+          data,
+          chat_instance: '1',
+          message: { message_id: message.messageId, date: 0, chat, text: message.text },
+        },
+      });
+      return id;
     },
     inject: (update) => updates.add(update),
     misbehave(fault, { method, times = 1 } = {}) {

@@ -1,6 +1,7 @@
 /** An update, which anybody may have shaped, as a message for the daemon. */
 import { z } from 'zod';
 import type { Attachment, Inbound } from '../../message.ts';
+import { readChoice } from './choice.ts';
 
 /** Who we are on Telegram. */
 export interface Me {
@@ -53,11 +54,20 @@ const message = z.object({
   document: file.optional().catch(undefined),
   audio: file.optional().catch(undefined),
   voice: file.optional().catch(undefined),
+  video: file.optional().catch(undefined),
+  video_note: file.optional().catch(undefined),
 });
 
 type Message = z.infer<typeof message>;
 type Entity = z.infer<typeof entity>;
 type File = z.infer<typeof file>;
+
+const press = z.object({
+  id: z.string().min(1).max(200),
+  from: user,
+  data: z.string(),
+  message: z.object({ chat: z.object({ id: z.int(), type: z.string() }) }),
+});
 
 /** The update's number, or undefined for something that is no update. */
 export function updateId(update: unknown): number | undefined {
@@ -68,6 +78,8 @@ export function updateId(update: unknown): number | undefined {
 /** Converts an update. Whatever holds no text, photo, file or voice of a person is ignored. */
 export function convert(update: unknown, me: Me, channel: string): Converted {
   const kind = kindOf(update);
+  if (kind === 'callback_query')
+    return convertPress((update as { callback_query: unknown }).callback_query, me, channel);
   if (kind !== 'message') return { ignored: kind };
   const parsed = message.safeParse((update as { message: unknown }).message);
   if (!parsed.success) return { ignored: 'message of another kind' };
@@ -101,6 +113,29 @@ export function convert(update: unknown, me: Me, channel: string): Converted {
       text: address.text,
       attachments,
       sentAt: found.date * 1_000,
+    },
+  };
+}
+
+/** A button of ours that was pressed. */
+function convertPress(value: unknown, me: Me, channel: string): Converted {
+  const parsed = press.safeParse(value);
+  const choice = parsed.success ? readChoice(parsed.data.data) : undefined;
+  if (!parsed.success || !choice) return { ignored: 'press of no button of ours' };
+  const { id, from, message: shown } = parsed.data;
+  const group = shown.chat.type !== 'private';
+  const chat = String(shown.chat.id);
+  return {
+    inbound: {
+      conversation: { channel, account: String(me.id), chat, ...(group && { person: String(from.id) }) },
+      messageId: `callback:${id}`,
+      sender: { id: String(from.id), name: nameOf(from) },
+      group,
+      addressed: true,
+      text: '',
+      attachments: [],
+      choice,
+      sentAt: Date.now(),
     },
   };
 }
@@ -150,6 +185,8 @@ function attachmentsOf(found: Message): Attachment[] {
     ...(largest ? [attachment('image', largest, 'photo.jpg', 'image/jpeg')] : []),
     ...(found.document ? [document(found.document)] : []),
     ...(found.audio ? [attachment('audio', found.audio, 'audio', 'audio/mpeg')] : []),
+    ...(found.video ? [document(found.video)] : []),
+    ...(found.video_note ? [document(found.video_note)] : []),
     ...(found.voice ? [attachment('audio', found.voice, 'voice.ogg', 'audio/ogg')] : []),
   ];
 }

@@ -108,6 +108,7 @@ export async function poll(options: PollerOptions): Promise<void> {
       try {
         await receive(inbound);
         health.sawMessage();
+        if (inbound.choice) acknowledgePress(inbound.messageId);
         return true;
       } catch (error) {
         const waitMs = backoff(failures, timing);
@@ -116,6 +117,14 @@ export async function poll(options: PollerOptions): Promise<void> {
       }
     }
     return false;
+  }
+
+  /** Ends the button's waiting. Nobody waits for it: a press that is on disk counts in any case. */
+  function acknowledgePress(messageId: string): void {
+    const callback_query_id = messageId.slice('callback:'.length);
+    call('acknowledge a button', (bot, abort) => bot.answerCallbackQuery({ callback_query_id }, abort)).catch(
+      () => undefined,
+    );
   }
 
   function read(update: unknown, me: Me): Inbound | undefined {

@@ -1,9 +1,14 @@
 /** What goes out: messages, their edits and removals, and the sign that we are writing. */
-import type { ReplyParameters } from 'node-telegram-bot-api';
+import type { InlineKeyboardMarkup, ReplyParameters } from 'node-telegram-bot-api';
 import { KimiError } from '../../errors.ts';
-import type { ConversationId, Outbound } from '../../message.ts';
+import type { Ask, Attachment, ConversationId, Outbound } from '../../message.ts';
 import { loadMarkup, type Markup } from '../markup.ts';
 import { CallError, ownError, type TelegramApi } from './api.ts';
+import { writeChoice } from './choice.ts';
+import { inputFile, methodFor, type SendMethod } from './files.ts';
+
+/** The reaction that says we are at work. */
+const SIGN = '👀';
 
 /** UTF-16 units, once entities are parsed: https://core.telegram.org/bots/api#sendmessage */
 export const MESSAGE_LIMIT = 4_096;
@@ -13,15 +18,24 @@ export interface Sender {
   edit(messageId: string, outbound: Outbound, signal: AbortSignal): Promise<void>;
   remove(messageId: string, signal: AbortSignal): Promise<void>;
   typing(conversation: ConversationId): Promise<void>;
+  react(messageId: string, shown: boolean): Promise<void>;
 }
 
 interface Shown {
   text: string;
   parse_mode?: 'HTML';
   link_preview_options: { is_disabled: true };
+  /** An edit without it takes the buttons away. */
+  reply_markup?: InlineKeyboardMarkup;
 }
 
-export function createSender({ api, timeoutMs }: { api: TelegramApi; timeoutMs: number }): Sender {
+export interface SenderOptions {
+  api: TelegramApi;
+  timeoutMs: number;
+  fileTimeoutMs: number;
+}
+
+export function createSender({ api, timeoutMs, fileTimeoutMs }: SenderOptions): Sender {
   let loading: Promise<Markup> | undefined;
   const markup = (): Promise<Markup> => {
     loading ??= loadMarkup();
@@ -29,9 +43,13 @@ export function createSender({ api, timeoutMs }: { api: TelegramApi; timeoutMs: 
   };
 
   /** Writes `text` with its markup or, when Telegram will not have that, as it stands. */
-  async function write<T>(text: string, attempt: (shown: Shown) => Promise<T>): Promise<T> {
+  async function write<T>({ text, ask }: Outbound, attempt: (shown: Shown) => Promise<T>): Promise<T> {
     const html = (await markup()).telegram(text, MESSAGE_LIMIT);
-    const plain: Shown = { text, link_preview_options: { is_disabled: true } };
+    const plain: Shown = {
+      text,
+      link_preview_options: { is_disabled: true },
+      ...(ask && { reply_markup: keyboard(ask) }),
+    };
     try {
       return await attempt({ ...plain, text: html, parse_mode: 'HTML' });
     } catch (error) {
@@ -48,11 +66,41 @@ export function createSender({ api, timeoutMs }: { api: TelegramApi; timeoutMs: 
     }
   }
 
+  async function sendFile(
+    target: Target,
+    file: Attachment,
+    text: string,
+    signal: AbortSignal,
+  ): Promise<string> {
+    const caption = text === '' ? {} : { caption: text };
+    const post = (method: SendMethod) =>
+      api.call('send a file', fileTimeoutMs, signal, async (bot, abort) => {
+        const input = await inputFile(file);
+        const sent = await {
+          sendPhoto: () => bot.sendPhoto({ ...target, ...caption, photo: input }, abort),
+          sendVoice: () => bot.sendVoice({ ...target, ...caption, voice: input }, abort),
+          sendAudio: () => bot.sendAudio({ ...target, ...caption, audio: input }, abort),
+          sendDocument: () => bot.sendDocument({ ...target, ...caption, document: input }, abort),
+        }[method]();
+        if (!Number.isSafeInteger(sent?.message_id)) throw new TypeError('no message in the answer');
+        return `${target.chat_id}:${sent.message_id}`;
+      });
+    const method = methodFor(file);
+    try {
+      return await post(method);
+    } catch (error) {
+      // Odd shapes and formats are no photos or voices to Telegram, but always documents.
+      if (method === 'sendDocument' || !says(error, /photo|image|voice|audio|dimensions/i)) throw error;
+      return post('sendDocument');
+    }
+  }
+
   return {
     send: (outbound, signal) =>
       own(async () => {
         const target = targetOf(outbound);
-        return write(outbound.text, (shown) =>
+        if (outbound.file) return { messageId: await sendFile(target, outbound.file, outbound.text, signal) };
+        return write(outbound, (shown) =>
           api.call('send a message', timeoutMs, signal, async (bot, abort) => {
             const sent = await bot.sendMessage({ ...target, ...shown }, abort);
             if (!Number.isSafeInteger(sent?.message_id)) throw new TypeError('no message in the answer');
@@ -65,7 +113,7 @@ export function createSender({ api, timeoutMs }: { api: TelegramApi; timeoutMs: 
       own(async () => {
         const place = placeOf(messageId);
         try {
-          await write(outbound.text, (shown) =>
+          await write(outbound, (shown) =>
             api.call('edit a message', timeoutMs, signal, (bot, abort) =>
               bot.editMessageText({ ...place, ...shown }, abort),
             ),
@@ -98,6 +146,24 @@ export function createSender({ api, timeoutMs }: { api: TelegramApi; timeoutMs: 
         )
         .catch(() => undefined);
     },
+
+    async react(messageId, shown) {
+      const reaction = shown ? [{ type: 'emoji' as const, emoji: SIGN }] : [];
+      await api
+        .call('react to a message', Math.min(timeoutMs, 5_000), new AbortController().signal, (bot, abort) =>
+          bot.setMessageReaction({ ...placeOf(messageId), reaction }, abort),
+        )
+        .catch(() => undefined);
+    },
+  };
+}
+
+/** One button a line: labels are words, and a phone is narrow. */
+function keyboard({ id, options }: Ask): InlineKeyboardMarkup {
+  return {
+    inline_keyboard: options.map((option) => [
+      { text: option.label, callback_data: writeChoice({ ask: id, option: option.id }) },
+    ]),
   };
 }
 

@@ -8,6 +8,8 @@ export interface Timing extends Backoff {
   stallMs: number;
   /** Any other call. */
   requestMs: number;
+  /** Sending a file, and the longest silence while one is fetched. */
+  fileMs: number;
   /** Between attempts with a token that was refused: it will hardly become valid by itself. */
   refusedRetryMs: number;
 }
@@ -16,6 +18,7 @@ export const TIMING: Timing = {
   pollSeconds: 30,
   stallMs: 10_000,
   requestMs: 20_000,
+  fileMs: 120_000,
   firstRetryMs: 500,
   longestRetryMs: 30_000,
   refusedRetryMs: 300_000,

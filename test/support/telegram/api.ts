@@ -1,6 +1,6 @@
 /** How the Bot API is spoken over HTTP: bodies in, envelopes out. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { text } from 'node:stream/consumers';
+import { buffer } from 'node:stream/consumers';
 
 export type Params = Record<string, unknown>;
 
@@ -37,10 +37,10 @@ export function refuse(response: ServerResponse, error: unknown): void {
 
 /** Bodies come as JSON, as forms or as multipart. */
 export async function readParams(request: IncomingMessage): Promise<Params> {
-  const body = await text(request);
+  const body = await buffer(request);
   const type = request.headers['content-type'] ?? '';
-  if (body === '') return {};
-  if (type.startsWith('application/json')) return object(body);
+  if (body.length === 0) return {};
+  if (type.startsWith('application/json')) return object(body.toString());
   const form = await new Response(body, { headers: { 'content-type': type } }).formData();
   return Object.fromEntries([...form].map(([key, value]) => [key, value]));
 }

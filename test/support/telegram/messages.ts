@@ -1,5 +1,5 @@
 /** The chats and what the bot wrote in them, checked as strictly as the real server does. */
-import { ApiError, flood, integer, object, type Params, truth } from './api.ts';
+import { ApiError, flood, integer, list, object, type Params, truth } from './api.ts';
 import { parseTelegramHtml } from './html.ts';
 
 /** One state of a message: as it was sent, or after an edit. */
@@ -24,7 +24,24 @@ export interface SentMessage {
   text: string;
   /** The first is the message as it was sent, the rest are its edits. */
   versions: Version[];
+  /** The labels of its buttons, and what each carries. */
+  buttons: Button[];
+  /** What came with it, where it is a file; `text` is the caption then. */
+  file: SentFile | undefined;
+  /** The bot's reactions to a message are kept by `chat:message`. */
   deleted: boolean;
+}
+
+export interface Button {
+  label: string;
+  data: string;
+}
+
+export interface SentFile {
+  /** The part of the form that held it: `photo`, `document`. */
+  as: string;
+  name: string;
+  bytes: Uint8Array;
 }
 
 const NOT_MODIFIED =
@@ -33,6 +50,7 @@ const NOT_MODIFIED =
 export class Messages {
   readonly sent: SentMessage[] = [];
   readonly blocked = new Set<number>();
+  readonly reactions = new Map<string, string[]>();
   private readonly lastIds = new Map<number, number>();
   private readonly writes: { chatId: number; at: number }[] = [];
 
@@ -54,7 +72,32 @@ export class Messages {
 
   send(params: Params): unknown {
     const chatId = this.writable(params);
-    const version = read('sendMessage', params);
+    return this.add(chatId, params, read('sendMessage', params), undefined);
+  }
+
+  /** sendPhoto, sendDocument and their like. */
+  async sendFile(as: string, params: Params): Promise<unknown> {
+    const chatId = this.writable(params);
+    const part = params[as];
+    if (!(part instanceof File)) throw new ApiError(400, `Bad Request: there is no ${as} in the request`);
+    const bytes = new Uint8Array(await part.arrayBuffer());
+    if (bytes.length === 0) throw new ApiError(400, 'Bad Request: file must be non-empty');
+    if (as === 'photo' && !isPhoto(bytes)) throw new ApiError(400, 'Bad Request: IMAGE_PROCESS_FAILED');
+    const caption = readText('caption', params, 1_024);
+    const version: Version = { method: 'sendMessage', at: Date.now(), ...caption };
+    return this.add(chatId, params, version, { as, name: part.name, bytes });
+  }
+
+  react(params: Params): unknown {
+    const chatId = integer(params.chat_id);
+    const messageId = integer(params.message_id);
+    if (!this.knows(chatId)) throw new ApiError(400, 'Bad Request: chat not found');
+    const emoji = (list(params.reaction) ?? []).map((one) => String(object(one).emoji));
+    this.reactions.set(`${chatId}:${messageId}`, emoji);
+    return true;
+  }
+
+  private add(chatId: number, params: Params, version: Version, file: SentFile | undefined): unknown {
     const reply = object(params.reply_parameters);
     const replyTo = integer(reply.message_id);
     if (replyTo !== undefined && replyTo > (this.lastIds.get(chatId) ?? 0)) {
@@ -69,6 +112,8 @@ export class Messages {
       replyTo,
       text: version.text,
       versions: [version],
+      buttons: readButtons(params),
+      file,
       deleted: false,
     };
     this.sent.push(message);
@@ -79,9 +124,12 @@ export class Messages {
     const message = this.find(params, 'message to edit not found');
     const version = read('editMessageText', params);
     const now = message.versions.at(-1);
-    if (now?.raw === version.raw && now.parseMode === version.parseMode)
+    const buttons = readButtons(params);
+    const same = JSON.stringify(buttons) === JSON.stringify(message.buttons);
+    if (same && now?.raw === version.raw && now.parseMode === version.parseMode)
       throw new ApiError(400, NOT_MODIFIED);
     message.versions.push(version);
+    message.buttons = buttons;
     message.text = version.text;
     return this.shape(message);
   }
@@ -134,14 +182,39 @@ export class Messages {
 }
 
 function read(method: Version['method'], params: Params): Version {
-  const raw = String(params.text ?? '');
+  const version = readText('text', params, 4_096);
+  if (version.text === '') throw new ApiError(400, 'Bad Request: message text is empty');
+  return { method, at: Date.now(), ...version };
+}
+
+/** What platforms take for a photo: JPEG, PNG or WebP. */
+function isPhoto(bytes: Uint8Array): boolean {
+  const head = Buffer.from(bytes.subarray(0, 12)).toString('latin1');
+  return head.startsWith('\u00ff\u00d8\u00ff') || head.startsWith('\u0089PNG') || head.slice(8) === 'WEBP';
+}
+
+function readButtons(params: Params): Button[] {
+  const rows = list(object(params.reply_markup).inline_keyboard) ?? [];
+  return rows.flatMap((row) =>
+    (list(row) ?? []).map((value) => {
+      const { text: label, callback_data: data } = object(value);
+      if (typeof label !== 'string' || label === '')
+        throw new ApiError(400, 'Bad Request: text buttons are unallowed');
+      const bytes = typeof data === 'string' ? Buffer.byteLength(data) : 0;
+      if (bytes < 1 || bytes > 64) throw new ApiError(400, 'Bad Request: BUTTON_DATA_INVALID');
+      return { label, data: String(data) };
+    }),
+  );
+}
+
+function readText(field: string, params: Params, limit: number): Pick<Version, 'raw' | 'parseMode' | 'text'> {
+  const raw = String(params[field] ?? '');
   const parseMode = params.parse_mode === undefined ? undefined : String(params.parse_mode);
   if (parseMode !== undefined && parseMode !== 'HTML')
     throw new ApiError(400, 'Bad Request: unsupported parse_mode');
   const text = (parseMode === 'HTML' ? parse(raw) : raw).trim();
-  if (text === '') throw new ApiError(400, 'Bad Request: message text is empty');
-  if (text.length > 4_096) throw new ApiError(400, 'Bad Request: message is too long');
-  return { method, at: Date.now(), raw, parseMode, text };
+  if (text.length > limit) throw new ApiError(400, `Bad Request: message ${field} is too long`);
+  return { raw, parseMode, text };
 }
 
 function parse(html: string): string {
