@@ -325,7 +325,7 @@ describe('Telegram', () => {
             }
           },
         ),
-        { numRuns: FULL ? 50_000 : 3_000 },
+        { numRuns: FULL ? 300_000 : 3_000 },
       );
       expect(messages).toBeGreaterThan(0);
     });

@@ -394,7 +394,7 @@ describe('Slack', () => {
           expect(Number.isSafeInteger(sentAt)).toBe(true);
           expect(conversation.account).toBe('T0KIMI');
         }),
-        { numRuns: FULL ? 100_000 : 5_000 },
+        { numRuns: FULL ? 300_000 : 5_000 },
       );
       expect(kinds).toEqual(new Set(['choice', 'command', 'message']));
     });

@@ -45,7 +45,8 @@ export function createTerminal(onPresent: () => void): Terminal {
   const present = (conversation: ConversationId) => [...(rooms.get(conversation.chat) ?? [])];
 
   /** Resolves when one of those present has shown it. */
-  async function show(id: string, outbound: Outbound): Promise<void> {
+  async function show(id: string, outbound: Outbound, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) throw new KimiError('Stopped.', { code: 'stopped', retryable: true });
     const { conversation, final, replyTo, ask, file } = outbound;
     const saved = file && 'path' in file.source ? `[file: ${file.source.path}]` : '';
     const text = [outbound.text, saved].filter((part) => part !== '').join('\n\n');
@@ -84,9 +85,9 @@ export function createTerminal(onPresent: () => void): Terminal {
       receive = onReceive;
       health = { state: 'connected', since: Date.now() };
     },
-    split: (text) => [text],
-    async send(outbound) {
-      await show(outbound.idempotencyKey, outbound);
+    split: (text) => (text === '' ? [] : [text]),
+    async send(outbound, signal) {
+      await show(outbound.idempotencyKey, outbound, signal);
       return { messageId: outbound.idempotencyKey };
     },
     edit: show,
