@@ -107,6 +107,35 @@ describe('Telegram', () => {
   const acknowledged = (id: number): Promise<boolean> => server.waitFor(() => server.offset > id);
   const connected = (): Promise<boolean> => server.waitFor(() => adapter.health().state === 'connected');
 
+  test('a storm of broken polls while messages come: nothing lost, nothing twice, nothing left over', async () => {
+    const rounds = FULL ? 100 : 12;
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    await start();
+    await connected();
+    const before = timers();
+    const faults = [
+      { kind: 'cut' },
+      { kind: 'gateway' },
+      { kind: 'lost' },
+      { kind: 'garbage', body: '{' },
+    ] as const;
+    for (let round = 0; round < rounds; round++) {
+      for (let n = 0; n < 3; n++) server.say(PERSON, `${round}.${n}`);
+      const { length } = server.calls;
+      server.misbehave(faults[round % faults.length] ?? { kind: 'cut' }, { method: 'getUpdates' });
+      for (let n = 3; n < 6; n++) server.say(PERSON, `${round}.${n}`);
+      await server.waitFor(() => server.calls.length > length + 1, 'polls after the fault');
+    }
+    const texts = () => new Set(received.map(({ text }) => text));
+    await server.waitFor(() => texts().size === rounds * 6, 'all messages');
+    // What is offered again comes under the id that it had, so that the inbox knows it.
+    expect(new Set(received.map(({ messageId }) => messageId)).size).toBe(rounds * 6);
+    await server.waitFor(() => server.open === 1, 'one poll');
+    await server.waitFor(() => timers() <= before + 2, 'timers to be gone');
+    await adapter.stop();
+    await server.waitFor(() => server.open === 0);
+  });
+
   describe('receives', () => {
     test('a direct message, with all there is to know of it', async () => {
       await start();
