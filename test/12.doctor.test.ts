@@ -226,6 +226,15 @@ channels: { telegram: { token: "${TOKEN}", apiRoot: "${await nowhere()}" } }`);
       expect((await finding('embedded')).text).toBe(`1 model file in ${join(home, 'models')}`);
     });
 
+    test('a file that can chat is a model, with nothing in Ollama', async () => {
+      mkdirSync(join(home, 'models'));
+      writeFileSync(join(home, 'models', 'tiny.gguf'), '');
+      configure(
+        `models: { providers: { ollama: { baseUrl: "${await nowhere()}" }, embedded: { download: never } } }`,
+      );
+      expect(await finding('model')).toMatchObject({ status: 'ok', text: 'models.chat: auto' });
+    });
+
     test('the starter without pip is a warning', async () => {
       stubPython(1);
       configure(`models: { providers: { ollama: { baseUrl: "${await nowhere()}" } } }`);

@@ -1,6 +1,6 @@
 /** `kimi models`: which there are, getting one, choosing one. */
 import type { ModelInfo, Progress } from '../models/model.ts';
-import { requireDaemon } from './client.ts';
+import { connectDaemon } from './client.ts';
 
 export async function run([action = 'list', name]: string[]): Promise<number> {
   if (action === 'list') return list();
@@ -12,14 +12,47 @@ export async function run([action = 'list', name]: string[]): Promise<number> {
   return 2;
 }
 
+interface Source {
+  list(): Promise<ModelInfo[]>;
+  pull(name: string, onProgress: (progress: Progress) => void): Promise<ModelInfo>;
+  close(): Promise<void>;
+}
+
+/** The models of the running daemon, or of this process where none runs. */
+async function openModels(): Promise<Source> {
+  const client = await connectDaemon();
+  if (client) {
+    return {
+      list: () => client.call('models.list'),
+      pull: (name, onProgress) =>
+        client.call('models.pull', { name }, (event) => onProgress(event as Progress)),
+      close: async () => client.close(),
+    };
+  }
+  const { prepareHome } = await import('../config/home.ts');
+  const { loadConfig } = await import('../config/load.ts');
+  const { assembleModels } = await import('../daemon/models.ts');
+  const { pino } = await import('pino');
+  const home = prepareHome();
+  const { config } = loadConfig(home);
+  const models = assembleModels({ config: () => config, home, log: pino({ level: 'silent' }) });
+  const stop = new AbortController();
+  process.once('SIGINT', () => stop.abort());
+  return {
+    list: () => models.list(),
+    pull: (name, onProgress) => models.pull(name, onProgress, stop.signal),
+    close: () => models.close(),
+  };
+}
+
 async function list(): Promise<number> {
-  const client = await requireDaemon();
+  const source = await openModels();
   try {
-    const models = await client.call<ModelInfo[]>('models.list');
+    const models = await source.list();
     if (models.length === 0) console.log('There are none. Get one: kimi models pull recommended');
     const width = Math.max(0, ...models.map(({ ref }) => ref.length));
     for (const { ref, bytes, can } of models) {
-      const size = bytes ? `${(bytes / 1e9).toFixed(1)} GB`.padStart(9) : ''.padStart(9);
+      const size = (bytes ? `${(bytes / 1e9).toFixed(1)} GB` : '').padStart(9);
       const abilities = Object.entries(can)
         .filter(([, able]) => able)
         .map(([ability]) => ability);
@@ -27,16 +60,16 @@ async function list(): Promise<number> {
     }
     return 0;
   } finally {
-    client.close();
+    await source.close();
   }
 }
 
 async function pull(name: string): Promise<number> {
-  const client = await requireDaemon();
+  const source = await openModels();
   let last = '';
   try {
-    const model = await client.call<ModelInfo>('models.pull', { name }, (event) => {
-      const line = describeProgress(event as Progress);
+    const model = await source.pull(name, (progress) => {
+      const line = describeProgress(progress);
       if (line === last) return;
       last = line;
       if (process.stdout.isTTY) process.stdout.write(`\r\u001b[K${line}`);
@@ -44,7 +77,7 @@ async function pull(name: string): Promise<number> {
     console.log(`${process.stdout.isTTY && last ? '\n' : ''}${model.ref} is there.`);
     return 0;
   } finally {
-    client.close();
+    await source.close();
   }
 }
 

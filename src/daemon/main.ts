@@ -7,10 +7,6 @@ import { prepareHome } from '../config/home.ts';
 import { createConfigStore } from '../config/store.ts';
 import { createLog, type Log } from '../log.ts';
 import { openStore } from '../memory/store.ts';
-import { createEmbeddedProvider } from '../models/embedded/provider.ts';
-import { createOllamaProvider } from '../models/ollama.ts';
-import { createModels } from '../models/registry.ts';
-import { createStarter } from '../models/starter/starter.ts';
 import { createAccountSkill } from '../skills/account.ts';
 import { createChatSkill } from '../skills/chat.ts';
 import { createCommands } from '../skills/commands.ts';
@@ -23,6 +19,7 @@ import { startControl } from './control.ts';
 import { createDispatcher } from './dispatcher.ts';
 import { reportHealth, type StatusReport } from './health.ts';
 import { lockHome } from './lock.ts';
+import { assembleModels } from './models.ts';
 import { createDaemonOperations, createStoreOperations } from './operations.ts';
 import { createDelivery } from './outbox.ts';
 import { describeStatus } from './report.ts';
@@ -70,11 +67,7 @@ export async function startDaemon(options: { logTo: DestinationStream }): Promis
   store.recover();
 
   // 3. Models. Nothing is loaded or asked yet.
-  const providerSettings = () => config.current().models.providers;
-  const embedded = createEmbeddedProvider({ settings: () => providerSettings().embedded, home, log });
-  const ollama = createOllamaProvider({ settings: () => providerSettings().ollama, log });
-  const starter = createStarter({ settings: () => providerSettings().embedded, home, log });
-  const models = createModels({ config: config.current, log, providers: [ollama, embedded], starter });
+  const models = assembleModels({ config: config.current, home, log });
 
   // 4. The way of a message: router → session → dispatcher → skill → delivery.
   const delivery = createDelivery({ store, log });

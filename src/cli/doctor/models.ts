@@ -39,7 +39,7 @@ export const checkModel: Check = async (context) => {
     ...embedded.map((name) => `embedded/${name}`),
   ];
   const refs = wanted(context);
-  const canChat = available.some((ref) => !EMBEDS_ONLY.test(ref));
+  const canChat = available.some((ref) => !EMBEDS_ONLY.test(ref.slice(ref.indexOf('/') + 1)));
   const ready = refs.filter((ref) => (ref === 'auto' ? canChat : isThere(ref, available)));
   const missing = refs.filter((ref) => !ready.includes(ref));
   if (missing.length === 0) return { status: 'ok', text: `models.chat: ${refs.join(', ')}` };

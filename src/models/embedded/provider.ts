@@ -2,7 +2,7 @@
 import { basename, join } from 'node:path';
 import type { EmbeddingModelV3 } from '@ai-sdk/provider';
 import type { Config } from '../../config.ts';
-import { KimiError } from '../../errors.ts';
+import { asKimiError, KimiError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { modelsFolder } from '../folder.ts';
 import { machineMemory } from '../machine.ts';
@@ -72,7 +72,14 @@ export function createEmbeddedProvider(options: EmbeddedProviderOptions): Embedd
     if (name === 'starter') return STARTER;
     const file = name === 'recommended' ? recommendedFor(machineMemory()) : parseHubName(name);
     const url = hubUrl(fetching.hubBase ?? defaultHub(), file);
-    const stated = await askHub(url, 30, signal);
+    const stated = await askHub(url, 30, signal).catch((error: unknown) => {
+      const { message, code } = asKimiError(error);
+      if (code !== 'download_failed') throw error;
+      throw new KimiError(
+        `${message}. Check the network, name a mirror of the hub in HF_ENDPOINT, or use Ollama: \`ollama pull qwen3:4b\`.`,
+        { code, retryable: true, cause: error },
+      );
+    });
     if (stated.sha256 === undefined || stated.bytes === undefined) {
       throw new KimiError(
         `The hub states no hash for ${file.repository}/${file.file}, so it cannot be checked. Choose another file.`,
