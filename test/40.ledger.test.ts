@@ -105,6 +105,19 @@ describe('the inbox', () => {
     store.close();
   });
 
+  test('never gives a turn the id of another that is pruned: its reply would go where that one went', () => {
+    const store = newStore();
+    store.inbox.add(message(1), 'turn', undefined, 1);
+    const before = store.inbox.lease(key, 'turn', 1);
+    store.outbox.set(before?.turn ?? '', key, [{ text: 'for Ada' }], { final: true, now: 1 });
+    store.outbox.failed(store.outbox.next(key)?.id ?? 0, 'dead', 'refused', 0);
+    store.inbox.answered(before?.turn ?? '', 1);
+    store.prune(Date.now());
+    store.inbox.add(message(2), 'turn', undefined, Date.now());
+    expect(store.inbox.lease(key, 'turn', Date.now())?.turn).not.toBe(before?.turn);
+    store.close();
+  });
+
   test('forgets the text of what was answered, and keeps that of what is dead', () => {
     const path = join(temporaryFolder(), 'kimi.db');
     const database = openDatabase(path);

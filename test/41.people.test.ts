@@ -1,7 +1,11 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
+import { createTerminal } from '../src/adapters/terminal.ts';
 import { configSchema } from '../src/config.ts';
 import { createAccess } from '../src/daemon/access.ts';
+import { createAttachmentStore } from '../src/daemon/attachments.ts';
 import { openStore } from '../src/memory/store.ts';
 import type { Inbound } from '../src/message.ts';
 import { temporaryFolder } from './support/temp.ts';
@@ -154,6 +158,31 @@ describe('linking', () => {
   });
 });
 
+test('the files of what is forgotten are to go too, but those of others stay', async () => {
+  const folder = temporaryFolder();
+  const store = openStore(join(folder, 'kimi.db'));
+  const turns = ['1', '2'].map((id) => {
+    store.inbox.add(from(id), 'turn', undefined, 0);
+    return store.inbox.lease(`telegram/7/${id}`, 'turn', 0)?.turn ?? '';
+  });
+  const attachments = createAttachmentStore(join(folder, 'attachments'), () => 1e6);
+  const adapter = {
+    ...createTerminal(() => {}),
+    fileLimits: { download: 1e6, upload: 1e6 },
+    download: async () => Readable.from([Buffer.from('words')]),
+  };
+  const attachment = { kind: 'document', name: 'a.txt', mediaType: 'text/plain', bytes: 5 } as const;
+  const paths: string[] = [];
+  for (const turn of turns) {
+    const from = { ...attachment, source: { platformId: 'x' } };
+    const { source } = await attachments.fetch(adapter, from, turn, new AbortController().signal);
+    paths.push('path' in source ? source.path : '');
+  }
+  await attachments.remove(store.forgetConversations(['telegram/7/1'], 'in:none', 1));
+  expect(paths.map((path) => existsSync(path))).toEqual([false, true]);
+  store.close();
+});
+
 test('what is forgotten is not in the files any more', async () => {
   const { readFileSync } = await import('node:fs');
   const path = join(temporaryFolder(), 'kimi.db');
@@ -165,10 +194,8 @@ test('what is forgotten is not in the files any more', async () => {
     store.conversations.append(key, `in:${n}`, 'user', `UNFORGOTTEN-words ${n}`, n);
   store.outbox.set('in:1', key, [{ text: 'UNFORGOTTEN-reply' }], { final: true, now: 0 });
   store.outbox.shown(store.outbox.ofTurn('in:1')[0]?.id ?? 0, 1, '1:1', 0);
-  store.forgetConversations(store.conversationsOf(person.id));
-  store.people.forget(person.id);
-  store.atomically(() => {});
-  store.forgetConversations([]);
+  store.people.requestPairing('telegram', { id: '1', name: 'UNFORGOTTEN-name' }, key, 0);
+  store.forgetConversations(store.conversationsOf(person.id), 'in:none', person.id);
   for (const file of [path, `${path}-wal`]) expect(readFileSync(file, 'latin1')).not.toMatch(/UNFORGOTTEN/);
   store.close();
 });

@@ -57,11 +57,60 @@ test('/forget everything leaves no byte of what was said', async () => {
   }
   const user = await terminalUser(home, 'three');
   await user.say('/forget everything');
-  expect((await user.reply(({ options }) => options !== undefined)).text).toMatch(/2 conversations/);
+  expect((await user.reply(({ options }) => options !== undefined)).text).toMatch(/3 conversations/);
   await user.say('delete');
   await user.reply(({ text }) => text.startsWith('All that was stored'));
   await daemon.end('SIGTERM');
   expect(readFileSync(join(home, 'kimi.db'), 'latin1')).not.toMatch(/UNFORGOTTEN/);
+});
+
+/** What the files of the home still hold once the daemon has ended. */
+async function leftovers(): Promise<string> {
+  await daemon.end('SIGTERM');
+  return readFileSync(join(home, 'kimi.db'), 'latin1');
+}
+
+test('/forget everything ends what runs, waits or is asked in their other conversations', async () => {
+  const running = await terminalUser(home, 'running');
+  let go = () => {};
+  const gate = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  ollama.replies.push({
+    text: ['UNFORGOTTEN', ' answer'],
+    before: async (n) => void (n === 1 && (await gate)),
+  });
+  await running.say('UNFORGOTTEN question');
+  await running.reply(({ text }) => text === 'UNFORGOTTEN');
+  await running.say('UNFORGOTTEN too');
+  const asking = await terminalUser(home, 'asking');
+  await asking.say('/forget');
+  await asking.reply(({ options }) => options !== undefined);
+
+  const user = await terminalUser(home, 'here');
+  await user.say('/forget everything');
+  await user.reply(({ options }) => options !== undefined);
+  await user.say('delete');
+  await user.reply(({ text }) => text.startsWith('All that was stored'));
+  go();
+  expect(await asking.ask('still there?')).toBe('You said: still there?');
+  expect(await running.ask('and you?')).toBe('You said: and you?');
+  expect(ollama.chats()).toHaveLength(3);
+  expect(await leftovers()).not.toMatch(/UNFORGOTTEN/);
+  expect(daemon.stderr()).not.toMatch(/could not be recorded|FOREIGN KEY/);
+});
+
+test('/forget everything covers conversations of commands alone, and what came after it was asked', async () => {
+  const commands = await terminalUser(home, 'commands');
+  expect(await commands.ask('/whoami')).toMatch(/my owner/);
+  const user = await terminalUser(home, 'here');
+  await user.say('/forget everything');
+  await user.reply(({ options }) => options !== undefined);
+  const later = await terminalUser(home, 'later');
+  await later.ask('UNFORGOTTEN');
+  await user.say('delete');
+  await user.reply(({ text }) => text.startsWith('All that was stored'));
+  expect(await leftovers()).not.toMatch(/UNFORGOTTEN|You are my owner/);
 });
 
 test('a question to `kimi chat "…"` is shown with how to answer it', async () => {

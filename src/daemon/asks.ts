@@ -85,10 +85,15 @@ export function createAsks({ store, onQueued, now = Date.now }: AsksOptions): As
       if (ask.state !== 'open') return ask.answer ?? undefined;
       onQueued(roomOf(ask.conversation));
       const answer = new Promise<string | undefined>((resolve) => waiting.set(ask.id, resolve));
-      const timer = setTimeout(() => endNow(ask, 'expired'), Math.max(0, ask.expiresAt - now()));
+      const giveUp = (state: 'expired' | 'dismissed') => {
+        endNow(ask, state);
+        // Also when there was nothing to end any more: a question can be forgotten with its conversation.
+        waiting.get(ask.id)?.(undefined);
+      };
+      const timer = setTimeout(() => giveUp('expired'), Math.max(0, ask.expiresAt - now()));
       // A daemon that drains asks again when it is back.
       const stopped = () =>
-        turn.signal.reason === 'drain' ? waiting.get(ask.id)?.(undefined) : endNow(ask, 'dismissed');
+        turn.signal.reason === 'drain' ? waiting.get(ask.id)?.(undefined) : giveUp('dismissed');
       turn.signal.addEventListener('abort', stopped, { once: true });
       if (turn.signal.aborted) stopped();
       try {

@@ -16,8 +16,8 @@ export interface AttachmentStore {
    * it be, or gone.
    */
   fetch(adapter: Adapter, attachment: Attachment, turn: string, signal: AbortSignal): Promise<Attachment>;
-  /** Deletes the files of a turn. */
-  remove(turn: string): Promise<void>;
+  /** Deletes the files of these turns. */
+  remove(turns: readonly string[]): Promise<void>;
   /** Deletes what is old. */
   prune(now: number): Promise<void>;
 }
@@ -53,7 +53,12 @@ export function createAttachmentStore(folder: string, limit: () => number): Atta
       return { ...attachment, ...(await sniff(path, attachment)), bytes, source: { path } };
     },
 
-    remove: (turn) => rm(folderOf(turn), { recursive: true, force: true }),
+    async remove(turns) {
+      const there = new Set(await readdir(folder).catch(() => []));
+      for (const path of turns.map(folderOf)) {
+        if (there.has(basename(path))) await rm(path, { recursive: true, force: true });
+      }
+    },
 
     async prune(now) {
       for (const name of await readdir(folder).catch(() => [])) {

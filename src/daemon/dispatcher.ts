@@ -61,6 +61,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       now,
       replyTo: lastOf(lease).messageId,
     });
+    signal.addEventListener('abort', reply.close, { once: true });
     const reaction = createReaction(adapter, conversation, lastOf(lease).messageId);
     try {
       if (lease.attempts > MOST_ATTEMPTS) return putAside(lease, reply);
@@ -80,15 +81,17 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         );
       }
       const at = now();
-      store.atomically(() => {
+      const recorded = store.atomically(() => {
+        if (!store.inbox.answered(lease.turn, at)) return false;
         reply.complete(compose(outcome), outcome.files);
-        store.inbox.answered(lease.turn, at);
         if (skill.conversational && outcome.text.trim() !== '') {
           store.conversations.open(turn.key, turn.person.id, at);
           store.conversations.append(turn.key, lease.turn, 'user', remembered(turn), at);
           store.conversations.append(turn.key, lease.turn, 'assistant', outcome.text.trim(), at);
         }
+        return true;
       });
+      if (!recorded) return await options.attachments.remove([lease.turn]);
       reach('turn.answered');
       reply.send();
     } finally {

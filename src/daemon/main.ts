@@ -92,7 +92,12 @@ export async function startDaemon(options: { logTo: DestinationStream }): Promis
         .join('\n'),
     all: () => dispatcher.commands(),
   });
-  const account = createAccountSkill({ store, home });
+  const account = createAccountSkill({
+    store,
+    home,
+    stop: (conversation) => sessions.stop(conversation),
+    removeFiles: attachments.remove,
+  });
   const skills: Skill[] = [commands, account, chat];
   const dispatcher = createDispatcher({
     skills,

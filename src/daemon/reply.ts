@@ -24,7 +24,7 @@ export interface Reply {
   complete(text: string, files: readonly Attachment[]): void;
   /** Lets delivery look at what was queued. */
   send(): void;
-  /** Ends its timers. */
+  /** Ends its timers: it grows no more. */
   close(): void;
 }
 
@@ -44,6 +44,7 @@ export function createReply(options: ReplyOptions): Reply {
   const room = roomOf(conversation);
   let latest = '';
   let drafted = false;
+  let closed = false;
   let pace: NodeJS.Timeout | undefined;
   let typing: NodeJS.Timeout | undefined;
   let placeholder: NodeJS.Timeout | undefined;
@@ -71,13 +72,14 @@ export function createReply(options: ReplyOptions): Reply {
 
   function draft(text: string): void {
     latest = text;
-    if (pace !== undefined || text.trim() === '') return;
+    if (closed || pace !== undefined || text.trim() === '') return;
     const wait = drafted ? adapter.editIntervalMs : Math.min(adapter.editIntervalMs, LONGEST_FIRST_DRAFT_MS);
     drafted = true;
     pace = setTimeout(showDraft, wait);
   }
 
   function close(): void {
+    closed = true;
     clearTimeout(placeholder);
     clearInterval(typing);
     clearTimeout(pace);

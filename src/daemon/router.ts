@@ -54,6 +54,8 @@ export function createRouter(options: RouterOptions): Receive {
     }
     const reply = lane === 'turn' ? asks.typed(key, inbound.text, admission.person) : undefined;
     if (reply?.answered) return settled('answer', reply.afterwards);
+    // From here on the conversation is known to be theirs, so that /forget finds what it leads to.
+    store.conversations.open(key, admission.person.id, at);
     return {
       outcome: 'received',
       afterwards() {

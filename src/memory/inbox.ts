@@ -153,7 +153,8 @@ export function createInbox(database: Database) {
       return { turn, conversation, lane, attempts: first.attempts + 1, entries: [head, ...rest] };
     }),
 
-    answered: (turn: string, now: number): void => void markAnswered.run(now, turn),
+    /** Returns false when there is no such turn any more: it was forgotten while it ran. */
+    answered: (turn: string, now: number): boolean => markAnswered.run(now, turn).changes > 0,
     dead: (turn: string, error: string, now: number): void => void markDead.run(error, now, turn),
     /** Returns a turn's messages to the queue. With `uncounted`, as if it had not been tried. */
     release: (turn: string, uncounted: boolean): void => void giveBack.run(uncounted ? 1 : 0, turn),

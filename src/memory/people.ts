@@ -92,6 +92,8 @@ export function createPeople(database: Database) {
   );
   const moveConversations = database.prepare('UPDATE conversations SET person = @to WHERE person = @from');
   const dropPerson = database.prepare('DELETE FROM people WHERE id = ?');
+  const dropPairings = database.prepare(`
+    DELETE FROM pairings WHERE (channel, user_id) IN (SELECT channel, user_id FROM identities WHERE person = ?)`);
   const roleOf = database.prepare<[number], Person['role']>('SELECT role FROM people WHERE id = ?').pluck();
   const identitiesOf = database.prepare<[number], { channel: string; userId: string; name: string }>(
     'SELECT channel, user_id AS userId, name FROM identities WHERE person = ? ORDER BY rowid',
@@ -137,7 +139,10 @@ export function createPeople(database: Database) {
     }),
 
     /** Forgets a person: who they are, and that they were let in. */
-    forget: (person: number): void => void dropPerson.run(person),
+    forget: database.transaction((person: number): void => {
+      dropPairings.run(person);
+      dropPerson.run(person);
+    }),
 
     find: (channel: string, userId: string) => find.get(channel, userId),
     ensure,

@@ -18,21 +18,30 @@ export function createStore(database: Database) {
   const inbox = createInbox(database);
   const outbox = createOutbox(database);
   const asks = createAsks(database);
+  const people = createPeople(database);
   const conversationsOf = database
     .prepare<[number], string>('SELECT key FROM conversations WHERE person = ?')
     .pluck();
-  // The turn that asks for it is still running: its own message is answered as usual, without its text.
+  // One pass over each table, however many conversations there are. The turn that asks for it is still running: its
+  // own message, and the question that it asked, are answered as usual.
+  const forgotten = 'conversation IN (SELECT value FROM json_each(@keys))';
   const erasures = [
-    'DELETE FROM messages WHERE conversation = @key',
-    'DELETE FROM conversations WHERE key = @key',
-    'DELETE FROM asks WHERE conversation = @key',
-    "DELETE FROM outbox WHERE conversation = @key AND state IN ('sent', 'dead')",
-    "DELETE FROM inbox WHERE conversation = @key AND state IN ('answered', 'dead')",
-  ].map((sql) => database.prepare<{ key: string }>(sql));
+    `DELETE FROM messages WHERE ${forgotten}`,
+    'DELETE FROM conversations WHERE key IN (SELECT value FROM json_each(@keys))',
+    `DELETE FROM asks WHERE ${forgotten} AND id NOT GLOB @turn || '.*'`,
+    `DELETE FROM outbox WHERE ${forgotten} AND turn <> @turn AND turn NOT GLOB 'ask:' || @turn || '.*'`,
+    `DELETE FROM inbox WHERE ${forgotten} AND turn IS NOT @turn
+       AND (state IN ('answered', 'dead') OR @everything)`,
+  ].map((sql) => database.prepare<{ keys: string; turn: string; everything: number }>(sql));
+  const turnsIn = database
+    .prepare<{ keys: string }, string>(
+      `SELECT DISTINCT turn FROM inbox WHERE ${forgotten} AND turn IS NOT NULL`,
+    )
+    .pluck();
   return {
     inbox,
     outbox,
-    people: createPeople(database),
+    people,
     conversations: createConversations(database),
     asks,
     adapterState: createAdapterState(database),
@@ -52,15 +61,24 @@ export function createStore(database: Database) {
         .immediate();
     },
 
-    /** Everything that is stored of these conversations is gone from the file when this returns. */
-    forgetConversations(keys: readonly string[]): void {
-      database
+    /**
+     * Everything that is stored of these conversations is gone from the file when this returns, but for the running
+     * turn `turn` that asked for it. With `person` they are forgotten too, and what they wrote is not answered any
+     * more; without, what waits is. Returns the turns whose files are to go as well.
+     */
+    forgetConversations(keys: readonly string[], turn: string, person?: number): string[] {
+      const which = { keys: JSON.stringify(keys), turn, everything: person === undefined ? 0 : 1 };
+      const turns = database
         .transaction(() => {
-          for (const key of keys) for (const erase of erasures) erase.run({ key });
+          const found = turnsIn.all({ keys: which.keys });
+          for (const erase of erasures) erase.run(which);
+          if (person !== undefined) people.forget(person);
+          return found;
         })
         .immediate();
       // secure_delete zeroes what was freed; the WAL still holds older pages until it is written back and cut off.
       database.pragma('wal_checkpoint(TRUNCATE)');
+      return turns;
     },
     conversationsOf: (person: number) => conversationsOf.all(person),
 

@@ -7,12 +7,17 @@ export interface AccountOptions {
   store: Store;
   /** The folder of everything that is stored. */
   home: string;
+  /** Ends the running turn of a conversation. */
+  stop(conversation: string): void;
+  /** Deletes the files that came with the messages of these turns. */
+  removeFiles(turns: readonly string[]): Promise<void>;
   now?: () => number;
 }
 
 type Handler = (turn: Turn) => string | Promise<string>;
 
-export function createAccountSkill({ store, home, now = Date.now }: AccountOptions): Skill {
+export function createAccountSkill(options: AccountOptions): Skill {
+  const { store, home, now = Date.now } = options;
   const { people } = store;
 
   function whoami({ person }: Turn): string {
@@ -58,10 +63,10 @@ export function createAccountSkill({ store, home, now = Date.now }: AccountOptio
 
   async function forget(turn: Turn): Promise<string> {
     const everything = turn.command?.args.trim().toLowerCase() === 'everything';
-    const keys = everything ? store.conversationsOf(turn.person.id) : [turn.key];
+    const conversations = () => (everything ? store.conversationsOf(turn.person.id) : [turn.key]);
     const answer = await turn.ask({
       text: everything
-        ? `Delete all that is stored of you: ${keys.length} conversations on all your platforms, and that you were let in? You will be a stranger afterwards.`
+        ? `Delete all that is stored of you: ${conversations().length} conversations on all your platforms, and that you were let in? You will be a stranger afterwards.`
         : 'Delete this conversation and all that was said in it? For all that is stored of you: `/forget everything`.',
       options: [
         { id: 'yes', label: 'Delete' },
@@ -69,9 +74,12 @@ export function createAccountSkill({ store, home, now = Date.now }: AccountOptio
       ],
     });
     if (answer !== 'yes') return 'Nothing was deleted.';
-    store.forgetConversations([...new Set([...keys, turn.key])]);
+    const keys = conversations();
+    for (const key of keys) if (key !== turn.key) options.stop(key);
+    const forgotten = everything ? turn.person.id : undefined;
+    const turns = store.forgetConversations([...new Set([...keys, turn.key])], turn.id, forgotten);
+    await options.removeFiles(turns);
     if (!everything) return 'This conversation is deleted.';
-    people.forget(turn.person.id);
     return 'All that was stored of you is deleted.';
   }
 
