@@ -10,6 +10,9 @@ import { reach } from '../transition.ts';
 import { createLimiter, type Limiter } from './limiter.ts';
 import { fateOf } from './retry.ts';
 
+/** After a failure of the disk. */
+const RETRY_MS = 5_000;
+
 export interface Delivery {
   /** Looks whether a room has yet to be told something. */
   kick(room: string): void;
@@ -35,6 +38,8 @@ interface Channel {
 export function createDelivery({ store, log, now = Date.now }: DeliveryOptions): Delivery {
   const channels = new Map<string, Channel>();
   const workers = new Map<string, Promise<void>>();
+  /** Rooms that were kicked while their worker ran. */
+  const kicked = new Set<string>();
   const timers = new Map<string, NodeJS.Timeout>();
   const closing = new AbortController();
   setMaxListeners(0, closing.signal);
@@ -42,12 +47,25 @@ export function createDelivery({ store, log, now = Date.now }: DeliveryOptions):
   function kick(room: string): void {
     clearTimeout(timers.get(room));
     timers.delete(room);
-    if (closing.signal.aborted || workers.has(room)) return;
+    if (closing.signal.aborted) return;
+    if (workers.has(room)) {
+      // It may have looked for the last time already.
+      kicked.add(room);
+      return;
+    }
     const worker = work(room)
       .catch((error: unknown) => {
-        if (!closing.signal.aborted) log.error({ err: error, room }, 'delivery failed');
+        if (closing.signal.aborted) return;
+        log.error({ err: error, room }, 'a reply could not be recorded; is the disk full?');
+        timers.set(
+          room,
+          setTimeout(() => kick(room), RETRY_MS),
+        );
       })
-      .finally(() => workers.delete(room));
+      .finally(() => {
+        workers.delete(room);
+        if (kicked.delete(room)) kick(room);
+      });
     workers.set(room, worker);
   }
 
@@ -67,9 +85,12 @@ export function createDelivery({ store, log, now = Date.now }: DeliveryOptions):
       }
       const done = await channel.limiter.acquire(room, isGroup(waiting), closing.signal);
       // While it waited for its turn, the text may have grown or the row gone.
-      const row = store.outbox.next(room);
-      if (row) await deliver(channel, row);
-      done();
+      try {
+        const row = store.outbox.next(room);
+        if (row) await deliver(channel, row);
+      } finally {
+        done();
+      }
     }
   }
 

@@ -9,8 +9,10 @@ export const migrations: readonly Migration[] = [
   {
     name: '2026-11-ledger',
     sql: `
+      -- AUTOINCREMENT: an id is given once. A reused one would join a new turn to what is left of an old one, somebody
+      -- else's perhaps.
       CREATE TABLE inbox (
-        id INTEGER PRIMARY KEY,
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
         channel TEXT NOT NULL,
         account TEXT NOT NULL,
         message_id TEXT NOT NULL,
@@ -33,7 +35,7 @@ export const migrations: readonly Migration[] = [
       CREATE INDEX inbox_answered ON inbox (answered_at) WHERE state = 'answered';
 
       CREATE TABLE outbox (
-        id INTEGER PRIMARY KEY,
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
         turn TEXT NOT NULL,
         seq INTEGER NOT NULL,
         channel TEXT NOT NULL,
@@ -42,6 +44,7 @@ export const migrations: readonly Migration[] = [
         conversation TEXT NOT NULL,
         reply_to TEXT,
         text TEXT NOT NULL,
+        extra TEXT,
         final INTEGER NOT NULL CHECK (final IN (0, 1)),
         version INTEGER NOT NULL DEFAULT 1,
         shown_version INTEGER NOT NULL DEFAULT 0,
@@ -109,7 +112,6 @@ export const migrations: readonly Migration[] = [
   {
     name: '2026-11-platforms',
     sql: `
-      ALTER TABLE outbox ADD COLUMN extra TEXT;
       CREATE TABLE asks (
         id TEXT PRIMARY KEY,
         conversation TEXT NOT NULL,
@@ -133,75 +135,6 @@ export const migrations: readonly Migration[] = [
         value TEXT NOT NULL,
         PRIMARY KEY (channel, key)
       ) STRICT, WITHOUT ROWID;
-    `,
-  },
-  {
-    // An id is given once: a reused one would join a new turn to what is left of an old one, somebody else's perhaps.
-    name: '2026-11-ids-once',
-    sql: `
-      CREATE TABLE inbox_new (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        channel TEXT NOT NULL,
-        account TEXT NOT NULL,
-        message_id TEXT NOT NULL,
-        conversation TEXT NOT NULL,
-        lane TEXT NOT NULL CHECK (lane IN ('turn', 'now')),
-        command TEXT,
-        body TEXT NOT NULL,
-        state TEXT NOT NULL CHECK (state IN ('received', 'leased', 'answered', 'dead')),
-        turn TEXT,
-        attempts INTEGER NOT NULL DEFAULT 0,
-        error TEXT,
-        sent_at INTEGER NOT NULL,
-        received_at INTEGER NOT NULL,
-        leased_at INTEGER,
-        answered_at INTEGER,
-        UNIQUE (channel, account, message_id)
-      ) STRICT;
-      INSERT INTO inbox_new SELECT id, channel, account, message_id, conversation, lane, command, body, state, turn,
-        attempts, error, sent_at, received_at, leased_at, answered_at FROM inbox;
-      DROP TABLE inbox;
-      ALTER TABLE inbox_new RENAME TO inbox;
-      CREATE INDEX inbox_open ON inbox (conversation, lane, id) WHERE state IN ('received', 'leased');
-      CREATE INDEX inbox_turn ON inbox (turn);
-      CREATE INDEX inbox_answered ON inbox (answered_at) WHERE state = 'answered';
-
-      CREATE TABLE outbox_new (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        turn TEXT NOT NULL,
-        seq INTEGER NOT NULL,
-        channel TEXT NOT NULL,
-        account TEXT NOT NULL,
-        room TEXT NOT NULL,
-        conversation TEXT NOT NULL,
-        reply_to TEXT,
-        text TEXT NOT NULL,
-        extra TEXT,
-        final INTEGER NOT NULL CHECK (final IN (0, 1)),
-        version INTEGER NOT NULL DEFAULT 1,
-        shown_version INTEGER NOT NULL DEFAULT 0,
-        state TEXT NOT NULL CHECK (state IN ('queued', 'sending', 'sent', 'unknown', 'dead')),
-        message_id TEXT,
-        attempts INTEGER NOT NULL DEFAULT 0,
-        not_before INTEGER NOT NULL DEFAULT 0,
-        error TEXT,
-        created_at INTEGER NOT NULL,
-        sent_at INTEGER,
-        UNIQUE (turn, seq)
-      ) STRICT;
-      INSERT INTO outbox_new SELECT id, turn, seq, channel, account, room, conversation, reply_to, text, extra, final,
-        version, shown_version, state, message_id, attempts, not_before, error, created_at, sent_at FROM outbox;
-      DROP TABLE outbox;
-      ALTER TABLE outbox_new RENAME TO outbox;
-      CREATE INDEX outbox_open ON outbox (room, id) WHERE state IN ('queued', 'sending', 'unknown');
-      CREATE UNIQUE INDEX outbox_message ON outbox (channel, account, message_id) WHERE message_id IS NOT NULL;
-      CREATE INDEX outbox_sent ON outbox (sent_at) WHERE state = 'sent';
-
-      -- Turns whose messages are gone may still have replies: the next id lies beyond those too.
-      DELETE FROM sqlite_sequence WHERE name = 'inbox';
-      INSERT INTO sqlite_sequence (name, seq) SELECT 'inbox', max(
-        (SELECT coalesce(max(id), 0) FROM inbox),
-        (SELECT coalesce(max(CAST(substr(turn, 4) AS INTEGER)), 0) FROM outbox WHERE turn GLOB 'in:*'));
     `,
   },
 ];
