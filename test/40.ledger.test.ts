@@ -110,7 +110,8 @@ describe('the inbox', () => {
     store.inbox.add(message(1), 'turn', undefined, 1);
     const before = store.inbox.lease(key, 'turn', 1);
     store.outbox.set(before?.turn ?? '', key, [{ text: 'for Ada' }], { final: true, now: 1 });
-    store.outbox.failed(store.outbox.next(key)?.id ?? 0, 'dead', 'refused', 0);
+    const [row] = store.outbox.ofTurn(before?.turn ?? '');
+    if (row) store.outbox.failed(row, 'dead', 'refused', 0);
     store.inbox.answered(before?.turn ?? '', 1);
     store.prune(Date.now());
     store.inbox.add(message(2), 'turn', undefined, Date.now());

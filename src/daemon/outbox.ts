@@ -10,9 +10,6 @@ import { reach } from '../transition.ts';
 import { createLimiter, type Limiter } from './limiter.ts';
 import { fateOf } from './retry.ts';
 
-/** After a failure of the disk. */
-const RETRY_MS = 5_000;
-
 export interface Delivery {
   /** Looks whether a room has yet to be told something. */
   kick(room: string): void;
@@ -30,6 +27,11 @@ export interface DeliveryOptions {
   now?: () => number;
 }
 
+/** After a row could not be recorded (a full disk), so long passes before its room is looked at again. */
+const RETRY_MS = 5_000;
+/** A timer does not run while the machine sleeps, and a clock can be set: waits are looked at anew so often. */
+const LOOK_AGAIN_MS = 60_000;
+
 interface Channel {
   adapter: Adapter;
   limiter: Limiter;
@@ -38,8 +40,6 @@ interface Channel {
 export function createDelivery({ store, log, now = Date.now }: DeliveryOptions): Delivery {
   const channels = new Map<string, Channel>();
   const workers = new Map<string, Promise<void>>();
-  /** Rooms that were kicked while their worker ran. */
-  const kicked = new Set<string>();
   const timers = new Map<string, NodeJS.Timeout>();
   const closing = new AbortController();
   setMaxListeners(0, closing.signal);
@@ -47,50 +47,48 @@ export function createDelivery({ store, log, now = Date.now }: DeliveryOptions):
   function kick(room: string): void {
     clearTimeout(timers.get(room));
     timers.delete(room);
-    if (closing.signal.aborted) return;
-    if (workers.has(room)) {
-      // It may have looked for the last time already.
-      kicked.add(room);
-      return;
-    }
-    const worker = work(room)
-      .catch((error: unknown) => {
-        if (closing.signal.aborted) return;
-        log.error({ err: error, room }, 'a reply could not be recorded; is the disk full?');
-        timers.set(
-          room,
-          setTimeout(() => kick(room), RETRY_MS),
-        );
-      })
-      .finally(() => {
-        workers.delete(room);
-        if (kicked.delete(room)) kick(room);
-      });
+    if (closing.signal.aborted || workers.has(room)) return;
+    const worker = work(room).catch((error: unknown) => {
+      if (closing.signal.aborted) return;
+      log.error({ err: error, room }, 'delivery could not be recorded; is the disk full?');
+      kickIn(room, RETRY_MS);
+    });
     workers.set(room, worker);
+  }
+
+  function kickIn(room: string, ms: number): void {
+    clearTimeout(timers.get(room));
+    timers.set(room, setTimeout(() => kick(room), ms).unref());
   }
 
   /** Tells a room all that it has yet to be told. */
   async function work(room: string): Promise<void> {
     // Lets a burst of changes to one row become a single write.
     await Promise.resolve();
-    for (;;) {
-      const waiting = store.outbox.next(room);
-      const channel = waiting && channels.get(decodeConversation(waiting.conversation).channel);
-      if (!waiting || !channel || closing.signal.aborted) return;
-      const wait = waiting.notBefore - now();
-      if (wait > 0) {
-        // Not a sleep within the worker: a kick must be able to end it.
-        timers.set(room, setTimeout(() => kick(room), wait).unref());
-        return;
+    const { channel: name } = decodeConversation(room);
+    try {
+      for (;;) {
+        const waiting = store.outbox.next(room);
+        const channel = channels.get(name);
+        if (!waiting || !channel || closing.signal.aborted) return;
+        const wait = waiting.notBefore - now();
+        if (wait > 0) {
+          // Not a sleep within the worker: a kick must be able to end it.
+          kickIn(room, Math.min(wait, LOOK_AGAIN_MS));
+          return;
+        }
+        const done = await channel.limiter.acquire(room, isGroup(waiting), closing.signal);
+        try {
+          // While it waited for its turn, the text may have grown, the row or the channel's connection gone.
+          const row = store.outbox.next(room);
+          if (row && row.notBefore <= now() && channels.get(name) === channel) await deliver(channel, row);
+        } finally {
+          done();
+        }
       }
-      const done = await channel.limiter.acquire(room, isGroup(waiting), closing.signal);
-      // While it waited for its turn, the text may have grown or the row gone.
-      try {
-        const row = store.outbox.next(room);
-        if (row) await deliver(channel, row);
-      } finally {
-        done();
-      }
+    } finally {
+      // In the same instant as the last look: what is queued after it must find no worker.
+      workers.delete(room);
     }
   }
 
@@ -138,17 +136,17 @@ export function createDelivery({ store, log, now = Date.now }: DeliveryOptions):
     if (fate.state === 'resend') {
       store.outbox.resend(row.id);
     } else if (fate.state === 'dead') {
-      store.outbox.failed(row.id, 'dead', error.message, 0);
+      store.outbox.failed(row, 'dead', error.message, 0);
     } else {
       if (error.code === 'rate_limited') limiter.pause(fate.afterMs, row.room);
-      store.outbox.failed(row.id, fate.state, error.message, now() + fate.afterMs);
+      store.outbox.failed(row, fate.state, error.message, now() + fate.afterMs);
     }
   }
 
   return {
     kick,
     attach(adapter) {
-      channels.set(adapter.name, { adapter, limiter: createLimiter(adapter.rates, now) });
+      channels.set(adapter.name, { adapter, limiter: createLimiter(adapter.rates) });
       store.outbox.hurry(adapter.name);
       for (const room of store.outbox.rooms()) {
         if (decodeConversation(room).channel === adapter.name) kick(room);

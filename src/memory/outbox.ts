@@ -72,12 +72,16 @@ export function createOutbox(database: Database) {
     UPDATE outbox SET text = @text, extra = @extra, final = @final, version = version + 1, attempts = 0, not_before = 0,
       state = CASE state WHEN 'sending' THEN 'sending' ELSE 'queued' END
     WHERE id = @id`);
-  const finalise = database.prepare('UPDATE outbox SET final = @final WHERE id = @id');
+  // What was refused as a draft is tried once more: a final text whose message is gone goes out as a new one.
+  const finalise = database.prepare(`
+    UPDATE outbox SET final = @final, state = CASE state WHEN 'dead' THEN 'queued' ELSE state END WHERE id = @id`);
   const drop = database.prepare(
     `DELETE FROM outbox WHERE id = ? AND message_id IS NULL AND state = 'queued'`,
   );
+  // Edits of what still grows come last: they go on for as long as a model writes, and nothing follows from their order.
   const next = database.prepare<[string], OutboxRow>(`
-    SELECT ${COLUMNS} FROM outbox WHERE room = ? AND state IN ('queued', 'sending', 'unknown') ORDER BY id LIMIT 1`);
+    SELECT ${COLUMNS} FROM outbox WHERE room = ? AND state IN ('queued', 'sending', 'unknown')
+    ORDER BY final = 0 AND message_id IS NOT NULL, id LIMIT 1`);
   const sending = database.prepare(
     `UPDATE outbox SET state = 'sending', attempts = attempts + 1 WHERE id = ?`,
   );
@@ -88,9 +92,11 @@ export function createOutbox(database: Database) {
   const resend = database.prepare(`
     UPDATE outbox SET state = 'queued', message_id = NULL, shown_version = 0 WHERE id = ?`);
   const removed = database.prepare('DELETE FROM outbox WHERE id = ?');
-  const failed = database.prepare(
-    'UPDATE outbox SET state = @state, error = @error, not_before = @notBefore WHERE id = @id',
-  );
+  // A text that replaced the refused one meanwhile, or became final, was not tried as such.
+  const failed = database.prepare(`
+    UPDATE outbox SET error = @error, not_before = @notBefore,
+      state = CASE WHEN @state = 'dead' AND (version <> @version OR final <> @final) THEN 'queued' ELSE @state END
+    WHERE id = @id`);
   // An edit may be repeated without harm; of a send nobody knows whether it arrived.
   const recover = database.prepare(`
     UPDATE outbox SET state = CASE WHEN message_id IS NULL THEN 'unknown' ELSE 'queued' END WHERE state = 'sending'`);
@@ -112,9 +118,9 @@ export function createOutbox(database: Database) {
     FROM outbox WHERE turn = ? OR message_id = ? ORDER BY id`);
   const prune = database.prepare(`DELETE FROM outbox WHERE state = 'sent' AND final = 1 AND sent_at < ?`);
   const release = database
-    .prepare<[string], string>(
-      `UPDATE outbox SET not_before = 0 WHERE channel = ? AND state IN ('queued', 'unknown') RETURNING room`,
-    )
+    .prepare<[string], string>(`
+      UPDATE outbox SET not_before = 0
+      WHERE channel = ? AND state IN ('queued', 'sending', 'unknown') RETURNING room`)
     .pluck();
 
   return {
@@ -149,7 +155,10 @@ export function createOutbox(database: Database) {
       }
     },
 
-    /** What to tell a room next: the oldest that is not shown yet. Later ones wait, so that order is kept. */
+    /**
+     * What to tell a room next: the oldest that is not shown yet, so that order is kept; more of an answer that goes
+     * on growing, when there is nothing else.
+     */
     next: (room: string) => next.get(room),
     ofTurn: (turn: string) => ofTurn.all(turn),
     sending: (id: number): void => void sending.run(id),
@@ -159,8 +168,13 @@ export function createOutbox(database: Database) {
     removed: (id: number): void => void removed.run(id),
     /** The message that showed a row is gone: it goes out as a new one. */
     resend: (id: number): void => void resend.run(id),
-    failed: (id: number, state: 'queued' | 'unknown' | 'dead', error: string, notBefore: number): void =>
-      void failed.run({ id, state, error, notBefore }),
+    /** Records what becomes of a row after the attempt to show it as it is given. */
+    failed: (
+      { id, version, final }: OutboxRow,
+      state: 'queued' | 'unknown' | 'dead',
+      error: string,
+      notBefore: number,
+    ): void => void failed.run({ id, version, final, state, error, notBefore }),
     /** After a crash: sends that were under way may or may not have arrived. */
     recover: (): void => void recover.run(),
     /** Rooms that have yet to be told something. */
