@@ -1,8 +1,5 @@
 /** Files in and out. */
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { Readable } from 'node:stream';
-import type { ReadableStream } from 'node:stream/web';
+import { openAsBlob } from 'node:fs';
 import { KimiError } from '../../errors.ts';
 import type { Attachment } from '../../message.ts';
 import { innermostCode } from '../network.ts';
@@ -23,15 +20,17 @@ export function methodFor({ kind, mediaType, bytes }: Attachment): SendMethod {
   return 'sendDocument';
 }
 
-/** A file as the library sends it: opened anew for each attempt, never held in memory. */
+/** A file as the library sends it: read from disk while it goes out, with nothing left open when it does not. */
 export async function inputFile(file: Attachment) {
   const { InputFile } = await import('node-telegram-bot-api');
-  const path = 'path' in file.source ? file.source.path : undefined;
-  if (path === undefined || !(await stat(path).catch(() => undefined))) {
-    throw new KimiError(`${file.name} is not on this machine any more. Make it again.`, { code: 'refused' });
-  }
-  const open = () => Readable.toWeb(createReadStream(path)) as ReadableStream<Uint8Array>;
-  return new InputFile(open, { filename: file.name, contentType: file.mediaType });
+  const path = 'path' in file.source ? file.source.path : '';
+  const blob = await openAsBlob(path, { type: file.mediaType }).catch((cause: unknown) => {
+    throw new KimiError(`${file.name} is not on this machine any more. Make it again.`, {
+      code: 'refused',
+      cause,
+    });
+  });
+  return new InputFile(blob, { filename: file.name, contentType: file.mediaType });
 }
 
 export interface DownloadOptions {
