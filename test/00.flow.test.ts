@@ -2,6 +2,8 @@
 import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { connectDaemon } from '../src/cli/client.ts';
+import type { TerminalFrame } from '../src/control.ts';
 import { configure, type DaemonProcess, kimi, startDaemonProcess } from './support/daemon.ts';
 import { type StandIn, startOllama } from './support/ollama.ts';
 import { temporaryFolder } from './support/temp.ts';
@@ -154,6 +156,33 @@ test('a reply for which nobody is there waits for the next `kimi chat`', async (
   );
   const back = await terminalUser(home);
   expect((await back.reply(({ final }) => final)).text).toBe('late');
+});
+
+/** A `kimi chat` that was suspended: it is connected, and shows nothing. Resolves when a reply has reached it. */
+async function suspendedUser(text: string): Promise<void> {
+  const client = await connectDaemon(home);
+  if (!client) throw new Error('no daemon');
+  const replied = new Promise<void>((resolve) => {
+    client
+      .call('chat.open', {}, (event) => {
+        if ((event as TerminalFrame).type === 'reply') resolve();
+      })
+      .catch(() => {});
+  });
+  await client.call('chat.say', { text });
+  await replied;
+}
+
+test('a terminal that shows nothing keeps nobody else from the answer, and the daemon from no end', async () => {
+  const daemon = await start();
+  await suspendedUser('one');
+  const user = await terminalUser(home);
+  expect(await user.ask('two')).toBe('You said: two');
+  expect(user.frames.some(({ text, final }) => final && text === 'You said: one')).toBe(true);
+  user.leave();
+  await suspendedUser('three');
+  expect((await kimi(home, 'stop')).stdout).toMatch(/stopped/);
+  expect(await daemon.exited).toBe(0);
 });
 
 test('a model that fails is said plainly, and the next message is answered', async () => {

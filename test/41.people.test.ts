@@ -5,7 +5,10 @@ import { describe, expect, test } from 'vitest';
 import { createTerminal } from '../src/adapters/terminal.ts';
 import { configSchema } from '../src/config.ts';
 import { createAccess } from '../src/daemon/access.ts';
+import { createAsks } from '../src/daemon/asks.ts';
 import { createAttachmentStore } from '../src/daemon/attachments.ts';
+import { createRouter } from '../src/daemon/router.ts';
+import { createLog } from '../src/log.ts';
 import { openStore } from '../src/memory/store.ts';
 import type { Inbound } from '../src/message.ts';
 import { temporaryFolder } from './support/temp.ts';
@@ -131,6 +134,46 @@ describe('rules', () => {
   });
 });
 
+describe('strangers', () => {
+  const router = (access: object) => {
+    const set = setUp(access);
+    const nothing = () => {};
+    const asks = createAsks({ store: set.store, onQueued: nothing });
+    const log = createLog({ level: 'silent', secrets: () => [] });
+    const command = (name: string) =>
+      name === 'link' ? { name, description: '', immediate: true } : undefined;
+    const receive = createRouter({ ...set, asks, log, command, onReceived: nothing, onQueued: nothing });
+    return { ...set, receive };
+  };
+
+  test('leave nothing behind when they are told nothing', async () => {
+    const { store, receive } = router({ policy: 'allowlist' });
+    for (let n = 0; n < 20; n++) await receive({ ...from('9'), messageId: `9:${n}` });
+    expect(store.inbox.counts()).toEqual({});
+    expect(store.outbox.counts()).toEqual({});
+    store.close();
+  });
+
+  test('however many they are, three are answered five times', async () => {
+    const { store, receive } = router({});
+    for (let n = 0; n < 200; n++) await receive({ ...from(String(n % 20)), messageId: String(n) });
+    expect(store.outbox.counts()).toEqual({ queued: 15 });
+    expect(store.inbox.counts()).toEqual({ answered: 15 });
+    expect(store.conversations.counts().conversations).toBe(0);
+    store.close();
+  });
+
+  test('are not remembered once their code has expired', () => {
+    const { store, access } = setUp();
+    codeFor(access, '1', 0);
+    store.people.startLink(store.people.ensure('slack', { id: 'U1', name: 'Ada' }, 'member', 0).id, 0);
+    store.prune(HOUR);
+    expect(store.people.pendingPairings(0)).toEqual([]);
+    expect(store.people.prune(HOUR)).toBe(0);
+    store.close();
+  });
+});
+
 describe('linking', () => {
   test('two accounts become one person, with the higher role and both conversations', () => {
     const { store } = setUp({ policy: 'open' });
@@ -139,11 +182,14 @@ describe('linking', () => {
     const adaOnSlack = people.ensure('slack', { id: 'U1', name: 'ada' }, 'owner', 0);
     conversations.open('telegram/7/1', ada.id, 0);
     conversations.open('slack/T/D1', adaOnSlack.id, 0);
+    const ask = { conversation: 'slack/T/D1', person: adaOnSlack.id, text: '?', options: [], expiresAt: 9 };
+    store.asks.add({ id: 'in:1.1', ...ask });
     const code = people.startLink(ada.id, 0);
     expect(people.link(code, adaOnSlack.id, 1)).toBe(ada.id);
     expect(people.find('slack', 'U1')).toMatchObject({ id: ada.id, role: 'owner' });
     expect(store.conversationsOf(ada.id).toSorted()).toEqual(['slack/T/D1', 'telegram/7/1']);
     expect(people.link(code, adaOnSlack.id, 2)).toBeUndefined();
+    expect(store.asks.get('in:1.1')?.person).toBe(ada.id);
     store.close();
   });
 

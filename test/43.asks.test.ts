@@ -24,7 +24,7 @@ function setUp(path = join(temporaryFolder(), 'kimi.db')) {
   const press = (option: string, by: typeof asked | typeof owner) => {
     store.atomically(() => asks.press('in:1.1', option, by))();
   };
-  const type = (text: string, by: typeof asked = asked) => {
+  const type = (text: string, by: typeof asked | typeof owner = asked) => {
     const { answered, afterwards } = store.atomically(() => asks.typed(key, text, by));
     afterwards();
     return answered;
@@ -80,6 +80,16 @@ describe('a question', () => {
     expect(type('what is the weather?')).toBe(false);
     expect(await answer).toBeUndefined();
     expect(shown()?.text).toMatch(/Passed over/);
+    store.close();
+  });
+
+  test('is not passed over by other words of the owner', async () => {
+    const { asks, turn, type, press, shown, store } = setUp();
+    const answer = asks.ask(turn, 1, question);
+    expect(type('what is the weather?', owner)).toBe(false);
+    expect(shown()?.text).toBe('Sure?');
+    press('yes', asked);
+    expect(await answer).toBe('yes');
     store.close();
   });
 

@@ -22,15 +22,15 @@ export interface Terminal extends Adapter {
   attach(name: string, client: TerminalClient): TerminalConnection;
 }
 
-/** A connected client, and the frames that it has yet to show. */
-interface Present {
-  client: TerminalClient;
-  unshown: Map<number, { resolve(): void; reject(error: Error): void }>;
+/** The clients of a conversation, and the replies that none of them has shown yet, by `seq`. */
+interface Room {
+  clients: Set<TerminalClient>;
+  unshown: Map<number, { frame: TerminalFrame; resolve(): void; reject(error: Error): void }>;
 }
 
 /** @param onPresent Called when somebody can be told what was waiting for them. */
 export function createTerminal(onPresent: () => void): Terminal {
-  const rooms = new Map<string, Set<Present>>();
+  const rooms = new Map<string, Room>();
   let receive: Receive | undefined;
   let health: ChannelHealth = { state: 'stopped', since: Date.now() };
   let lastId = 0;
@@ -42,37 +42,35 @@ export function createTerminal(onPresent: () => void): Terminal {
     return String(lastId);
   }
 
-  const present = (conversation: ConversationId) => [...(rooms.get(conversation.chat) ?? [])];
+  const present = (conversation: ConversationId) => [...(rooms.get(conversation.chat)?.clients ?? [])];
 
-  /** Resolves when one of those present has shown it. */
+  const nobodyThere = () =>
+    new KimiError('Nobody is at the terminal. `kimi chat` shows what waits.', {
+      code: 'recipient_away',
+      retryable: true,
+    });
+
+  /** Resolves when a client has shown it: one that is there now, or that comes while none of them has. */
   async function show(id: string, outbound: Outbound, signal: AbortSignal): Promise<void> {
     if (signal.aborted) throw new KimiError('Stopped.', { code: 'stopped', retryable: true });
     const { conversation, final, replyTo, ask, file } = outbound;
     const saved = file && 'path' in file.source ? `[file: ${file.source.path}]` : '';
     const text = [outbound.text, saved].filter((part) => part !== '').join('\n\n');
+    const room = rooms.get(conversation.chat);
+    if (!room) throw nobodyThere();
     const seq = ++lastSeq;
-    const shown = present(conversation).map(
-      ({ client, unshown }) =>
-        new Promise<void>((resolve, reject) => {
-          unshown.set(seq, { resolve, reject });
-          client.show({
-            type: 'reply',
-            seq,
-            id,
-            text,
-            final,
-            ...(replyTo !== undefined && { answers: replyTo }),
-            ...(ask && { options: ask.options.map(({ label }) => label) }),
-          });
-        }),
-    );
-    // Of nobody, too: an empty list is nobody who has shown it.
-    await Promise.any(shown).catch((cause: unknown) => {
-      throw new KimiError('Nobody is at the terminal. `kimi chat` shows what waits.', {
-        code: 'recipient_away',
-        retryable: true,
-        cause,
-      });
+    const frame: TerminalFrame = {
+      type: 'reply',
+      seq,
+      id,
+      text,
+      final,
+      ...(replyTo !== undefined && { answers: replyTo }),
+      ...(ask && { options: ask.options.map(({ label }) => label) }),
+    };
+    await new Promise<void>((resolve, reject) => {
+      room.unshown.set(seq, { frame, resolve, reject });
+      for (const client of room.clients) client.show(frame);
     });
   }
 
@@ -92,10 +90,10 @@ export function createTerminal(onPresent: () => void): Terminal {
     },
     edit: show,
     async remove(conversation, messageId) {
-      for (const { client } of present(conversation)) client.show({ type: 'removed', id: messageId });
+      for (const client of present(conversation)) client.show({ type: 'removed', id: messageId });
     },
     async typing(conversation) {
-      for (const { client } of present(conversation)) client.show({ type: 'typing' });
+      for (const client of present(conversation)) client.show({ type: 'typing' });
     },
     health: () => health,
     async stop() {
@@ -104,9 +102,11 @@ export function createTerminal(onPresent: () => void): Terminal {
     },
 
     attach(name, client) {
-      const self: Present = { client, unshown: new Map() };
-      const room = rooms.get(name) ?? new Set();
-      rooms.set(name, room.add(self));
+      const room: Room = rooms.get(name) ?? { clients: new Set(), unshown: new Map() };
+      rooms.set(name, room);
+      room.clients.add(client);
+      // A client that is suspended shows nothing: whoever comes next does not wait for it.
+      for (const { frame } of room.unshown.values()) client.show(frame);
       onPresent();
       return {
         async say(text) {
@@ -129,13 +129,14 @@ export function createTerminal(onPresent: () => void): Terminal {
           health = { ...health, lastMessageAt: inbound.sentAt };
         },
         shown(seq) {
-          self.unshown.get(seq)?.resolve();
-          self.unshown.delete(seq);
+          room.unshown.get(seq)?.resolve();
+          room.unshown.delete(seq);
         },
         detach() {
-          room.delete(self);
-          if (room.size === 0) rooms.delete(name);
-          for (const { reject } of self.unshown.values()) reject(new Error('the client left'));
+          room.clients.delete(client);
+          if (room.clients.size > 0) return;
+          rooms.delete(name);
+          for (const { reject } of room.unshown.values()) reject(nobodyThere());
         },
       };
     },

@@ -8,8 +8,8 @@ import { version } from '../version.ts';
 import { converse } from './chat.ts';
 import { connectDaemon } from './client.ts';
 
-/** After this the process ends whatever still runs: it is all on disk. */
-const LONGEST_STOP_MS = 10_000;
+/** Once the daemon has ended, so long after the process does too, whatever it still holds open. */
+const LONGEST_EXIT_MS = 300;
 
 export async function run(): Promise<number> {
   const interactive = process.stdin.isTTY && process.stdout.isTTY;
@@ -28,14 +28,10 @@ export async function run(): Promise<number> {
   process.on('uncaughtException', (error) => {
     daemon.log.fatal({ err: error }, 'nobody caught this; please report it');
     process.exitCode = 1;
-    setTimeout(() => process.exit(1), LONGEST_STOP_MS).unref();
     void daemon.stop();
   });
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      setTimeout(() => process.exit(0), LONGEST_STOP_MS).unref();
-      void daemon.stop();
-    });
+    process.on(signal, () => void daemon.stop());
   }
 
   const report = await daemon.status();
@@ -52,5 +48,7 @@ export async function run(): Promise<number> {
     );
     await daemon.stopped;
   }
-  return Number(process.exitCode ?? 0);
+  const status = Number(process.exitCode ?? 0);
+  setTimeout(() => process.exit(status), LONGEST_EXIT_MS).unref();
+  return status;
 }

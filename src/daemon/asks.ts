@@ -121,7 +121,8 @@ export function createAsks({ store, onQueued, now = Date.now }: AsksOptions): As
         ({ id, label }) => said === id.toLowerCase() || said === label.toLowerCase(),
       );
       if (chosen) return { answered: true, afterwards: end(ask, 'answered', chosen.id) };
-      return { answered: false, afterwards: end(ask, 'dismissed') };
+      const passedOver = by.id === ask.person;
+      return { answered: false, afterwards: passedOver ? end(ask, 'dismissed') : nothing };
     },
   };
 }

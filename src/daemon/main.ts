@@ -1,5 +1,6 @@
 /** The composition root: everything is made here, in this order, and nowhere else. */
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { DestinationStream } from 'pino';
 import { channels as definitions } from '../adapters/index.ts';
 import { createTerminal } from '../adapters/terminal.ts';
@@ -29,13 +30,15 @@ import { createSessions } from './session.ts';
 /** Running turns may go on for so long when the daemon is asked to end; 10 s is what service managers are told. */
 const DRAIN_MS = 8_000;
 const FLUSH_MS = 1_000;
+/** A send or a platform that does not end in time is not waited for: what is on disk is taken up again. */
+const LONGEST_STOP_MS = 9_500;
 const PRUNE_EVERY_MS = 6 * 3_600_000;
 
 export interface Daemon {
   home: string;
   log: Log;
   status(): Promise<StatusReport>;
-  /** Drains and ends. Resolves when all is on disk; safe to call twice. */
+  /** Drains and ends, within ten seconds whatever still runs. Never rejects; safe to call twice. */
   stop(): Promise<void>;
   /** Resolves when the daemon has ended, whoever asked for it. */
   stopped: Promise<void>;
@@ -178,21 +181,24 @@ export async function startDaemon(options: { logTo: DestinationStream }): Promis
     ended = resolve;
   });
   let stopping: Promise<void> | undefined;
+  const endAll = async () => {
+    log.info({ turns: sessions.running() }, 'stopping');
+    clearInterval(pruning);
+    config.close();
+    await sessions.drain(DRAIN_MS);
+    await delivery.close(FLUSH_MS);
+    await channels.stop();
+    await models.close();
+    await control.close();
+    store.close();
+    lock.release();
+    log.info('stopped');
+  };
   const stop = () => {
-    stopping ??= (async () => {
-      log.info({ turns: sessions.running() }, 'stopping');
-      clearInterval(pruning);
-      config.close();
-      await sessions.drain(DRAIN_MS);
-      await delivery.close(FLUSH_MS);
-      await channels.stop();
-      await models.close();
-      await control.close();
-      store.close();
-      lock.release();
-      log.info('stopped');
-      ended();
-    })();
+    stopping ??= Promise.race([
+      endAll().catch((error: unknown) => log.error({ err: error }, 'could not end in good order')),
+      sleep(LONGEST_STOP_MS, undefined, { ref: false }).then(() => log.warn('not all ended in time')),
+    ]).then(ended);
     return stopping;
   };
   return { home, log, status, stop, stopped };

@@ -44,7 +44,10 @@ export function createRouter(options: RouterOptions): Receive {
 
     const admission = access.admit(inbound, at);
     if (!admission.admitted) {
-      if (admission.reply === undefined) return settled('ignored', nothing);
+      if (admission.reply === undefined) {
+        store.inbox.discard(inbound);
+        return { outcome: 'ignored', afterwards: nothing };
+      }
       const pieces = [{ text: admission.reply }];
       store.outbox.set(`refused:${key}:${inbound.messageId}`, key, pieces, { final: true, now: at });
       return settled('refused', () => options.onQueued(roomOf(key)));

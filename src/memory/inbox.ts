@@ -82,6 +82,7 @@ export function createInbox(database: Database) {
   const settle = database.prepare(`
     UPDATE inbox SET state = 'answered', body = '', answered_at = ?
     WHERE channel = ? AND account = ? AND message_id = ?`);
+  const discard = database.prepare('DELETE FROM inbox WHERE channel = ? AND account = ? AND message_id = ?');
   const openRows = database.prepare<[string, Lane, number], Row>(`
     SELECT id, channel, message_id, command, body, attempts, sent_at FROM inbox
     WHERE conversation = ? AND lane = ? AND state IN ('received', 'leased') ORDER BY id LIMIT ?`);
@@ -138,6 +139,10 @@ export function createInbox(database: Database) {
     /** Ends a message that needs no turn: a press, an answer, a stranger's words. Its text is not kept. */
     settle: ({ conversation: { channel, account }, messageId }: Inbound, now: number): void =>
       void settle.run(now, channel, account, messageId),
+
+    /** Forgets that a message came, so that whom we never answer cannot fill the disk. */
+    discard: ({ conversation: { channel, account }, messageId }: Inbound): void =>
+      void discard.run(channel, account, messageId),
 
     /** Takes the next turn of a conversation, or undefined when nothing waits. */
     lease: database.transaction((conversation: string, lane: Lane, now: number): Lease | undefined => {

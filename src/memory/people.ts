@@ -91,6 +91,7 @@ export function createPeople(database: Database) {
     'UPDATE identities SET person = @to, paired_at = coalesce(paired_at, @now) WHERE person = @from',
   );
   const moveConversations = database.prepare('UPDATE conversations SET person = @to WHERE person = @from');
+  const moveAsks = database.prepare('UPDATE asks SET person = @to WHERE person = @from');
   const dropPerson = database.prepare('DELETE FROM people WHERE id = ?');
   const dropPairings = database.prepare(`
     DELETE FROM pairings WHERE (channel, user_id) IN (SELECT channel, user_id FROM identities WHERE person = ?)`);
@@ -134,6 +135,7 @@ export function createPeople(database: Database) {
       if (roleOf.get(person) === 'owner') setRole.run('owner', link.person);
       moveIdentities.run({ from: person, to: link.person, now });
       moveConversations.run({ from: person, to: link.person });
+      moveAsks.run({ from: person, to: link.person });
       dropPerson.run(person);
       return link.person;
     }),
@@ -143,6 +145,9 @@ export function createPeople(database: Database) {
       dropPairings.run(person);
       dropPerson.run(person);
     }),
+
+    /** Drops codes that have expired, and with them the names of those who were shown them. */
+    prune: (now: number): number => expire.run(now).changes + dropLinks.run(now, null).changes,
 
     find: (channel: string, userId: string) => find.get(channel, userId),
     ensure,

@@ -84,6 +84,7 @@ export function createStore(database: Database) {
 
     /** Drops what the ledger no longer needs. */
     prune(now: number): void {
+      people.prune(now);
       inbox.prune(now - LEDGER_RETENTION_MS);
       asks.prune(now - LEDGER_RETENTION_MS);
       outbox.prune(now - LEDGER_RETENTION_MS);
