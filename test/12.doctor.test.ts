@@ -19,6 +19,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { run as runConfig } from '../src/cli/config.ts';
 import type { Finding } from '../src/cli/doctor/check.ts';
 import { diagnose, run as runDoctor } from '../src/cli/doctor.ts';
+import { socketPath } from '../src/control.ts';
 
 const TOKEN = '777000111:planted-SECRET_token-abcdefghijklmnop';
 
@@ -276,6 +277,15 @@ channels: { telegram: { token: "${TOKEN}", apiRoot: "${await nowhere()}" } }`);
   });
 
   describe('daemon', () => {
+    test('of a home whose path is too long for a socket', async () => {
+      home = join(home, 'x'.repeat(100));
+      mkdirSync(home);
+      const socket = createSocketServer();
+      await new Promise<void>((listening) => socket.listen(socketPath(home), listening));
+      servers.push(socket);
+      expect(await finding('daemon')).toMatchObject({ status: 'ok', text: 'running' });
+    });
+
     test('that listens, and one that left its socket behind', async () => {
       const socket = createSocketServer();
       await new Promise<void>((listening) => socket.listen(join(home, 'kimi.sock'), listening));

@@ -2,6 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openStore } from '../src/memory/store.ts';
+import { createAccountSkill } from '../src/skills/account.ts';
+import type { Turn } from '../src/skills/skill.ts';
 import { configure, type DaemonProcess, kimi, startDaemonProcess } from './support/daemon.ts';
 import { type StandIn, startOllama } from './support/ollama.ts';
 import { temporaryFolder } from './support/temp.ts';
@@ -31,6 +34,26 @@ test('/privacy counts what is stored, /whoami names the accounts', async () => {
   await user.ask('hello');
   expect(await user.ask('/privacy')).toMatch(/1 of your conversations, with 2 messages/);
   expect(await user.ask('/whoami')).toMatch(/my owner.*terminal:/s);
+});
+
+test('/link shows no code where others read along', async () => {
+  const store = openStore(join(temporaryFolder(), 'kimi.db'));
+  const ada = store.people.ensure('telegram', { id: '1', name: 'Ada' }, 'member', 0);
+  const skill = createAccountSkill({ store, home, stop: () => {}, removeFiles: async () => {} });
+  const said = async (group: boolean) => {
+    const turn: Turn = {
+      ...{ id: 'in:1', conversation: { channel: 'telegram', account: '7', chat: '1' }, key: 'telegram/7/1' },
+      ...{ sender: { id: '1', name: 'Ada' }, group, person: ada, text: '/link', attachments: [] },
+      command: { name: 'link', args: '' },
+      signal: new AbortController().signal,
+      ask: async () => undefined,
+    };
+    for await (const event of skill.run(turn)) if (event.type === 'text') return event.delta;
+    return '';
+  };
+  expect(await said(false)).toMatch(/`\/link [A-Z0-9]{8}`/);
+  expect(await said(true)).toMatch(/direct chat/);
+  store.close();
 });
 
 test('/forget asks first, and deletes the conversation', async () => {

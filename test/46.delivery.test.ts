@@ -2,8 +2,12 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Adapter } from '../src/adapters/adapter.ts';
+import type { Channel } from '../src/adapters/index.ts';
 import { createTerminal } from '../src/adapters/terminal.ts';
+import { configSchema } from '../src/config.ts';
+import { createChannels } from '../src/daemon/channels.ts';
 import { createDelivery, type Delivery } from '../src/daemon/outbox.ts';
+import { createSessions } from '../src/daemon/session.ts';
 import { KimiError } from '../src/errors.ts';
 import { createLog } from '../src/log.ts';
 import { openStore, type Store } from '../src/memory/store.ts';
@@ -147,6 +151,65 @@ test('a new message does not wait for an answer that goes on growing', async () 
   await set.sees('x');
   set.say('in:2', 'the status');
   await set.sees('the status').finally(() => clearInterval(growing));
+  await end(set);
+});
+
+test('a turn that the disk kept from beginning is begun later, and the message counts as received', async () => {
+  const store = openStore(join(temporaryFolder(), 'kimi.db'));
+  const conversation = { channel: 'terminal', account: 'local', chat: 'main' };
+  const sender = { id: '1', name: 'Ada' };
+  const more = { messageId: '1', group: false, addressed: true, text: 'hi', attachments: [], sentAt: 0 };
+  store.inbox.add({ conversation, sender, ...more }, 'turn', undefined, 0);
+  let begun = false;
+  const sessions = createSessions({
+    store,
+    log,
+    ready: () => true,
+    run: async (lease) => {
+      begun = true;
+      store.inbox.answered(lease.turn, 1);
+    },
+  });
+  const { lease } = store.inbox;
+  store.inbox.lease = Object.assign(() => {
+    store.inbox.lease = lease;
+    throw new Error('database or disk is full');
+  }, lease);
+  sessions.kick(room, 'turn');
+  await until('the turn', () => begun, 20);
+  await sessions.drain(0);
+  store.close();
+});
+
+test('a channel that fails to stop keeps no other configuration from being taken', async () => {
+  const set = setUp();
+  const started: string[] = [];
+  const definition: Channel = {
+    name: 'terminal',
+    off: () => undefined,
+    settings: ({ assistant }) => assistant.name,
+    create: async ({ assistant }) => {
+      started.push(assistant.name);
+      return set.adapter({
+        stop: async () => {
+          throw new Error('it hangs on');
+        },
+      });
+    },
+  };
+  const channels = createChannels({
+    definitions: [definition],
+    receive: async () => {},
+    delivery: set.delivery,
+    commands: [],
+    state: set.store.adapterState,
+    log,
+    onAttached: () => {},
+  });
+  for (const name of ['One', 'Two', 'Three'])
+    await channels.apply(configSchema.parse({ assistant: { name } }));
+  expect(started).toEqual(['One', 'Two', 'Three']);
+  await channels.stop();
   await end(set);
 });
 

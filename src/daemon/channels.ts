@@ -49,7 +49,10 @@ export function createChannels(options: ChannelsOptions): Channels {
     const channel = running.get(name);
     running.delete(name);
     delivery.detach(name);
-    await channel?.adapter.stop();
+    // One that does not stop as it should keeps no other from starting, and the daemon not from ending.
+    await channel?.adapter.stop().catch((error: unknown) => {
+      log.error({ err: error, channel: name }, 'a channel could not stop in good order');
+    });
   }
 
   async function applyOne(definition: Channel, config: Config): Promise<void> {

@@ -138,6 +138,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       conversation,
       key: lease.conversation,
       sender: first.sender,
+      group: first.group,
       person: { id: person.id, role: person.role },
       text: lease.entries.map((entry) => entry.text).join('\n\n'),
       ...(first.command && { command: first.command }),

@@ -65,7 +65,12 @@ export function createReply(options: ReplyOptions): Reply {
   function showDraft(): void {
     clearInterval(typing);
     pace = undefined;
-    store.atomically(() => set(latest, false));
+    try {
+      store.atomically(() => set(latest, false));
+    } catch {
+      // The next one, or the whole answer, shows the same and more; a disk that is full is said by those.
+      return;
+    }
     reach('draft.queued');
     delivery.kick(room);
   }

@@ -38,8 +38,15 @@ export function createSessions({ store, log, ready, run, now = Date.now }: Sessi
   function kick(conversation: string, lane: Lane): void {
     const key = `${lane} ${conversation}`;
     if (draining || running.has(key) || !ready(conversation)) return;
-    const lease = store.inbox.lease(conversation, lane, now());
+    let lease: Lease | undefined;
+    try {
+      lease = store.inbox.lease(conversation, lane, now());
+    } catch (error) {
+      log.error({ err: error, conversation }, 'a turn could not be begun; is the disk full?');
+      kickLater(conversation, lane);
+    }
     if (!lease) return;
+    const { turn } = lease;
     reach('turn.leased');
     const abort = new AbortController();
     const done = run(lease, abort.signal).then(
@@ -48,12 +55,16 @@ export function createSessions({ store, log, ready, run, now = Date.now }: Sessi
         kick(conversation, lane);
       },
       (error: unknown) => {
-        log.error({ err: error, turn: lease.turn }, 'a turn could not be recorded; is the disk full?');
+        log.error({ err: error, turn }, 'a turn could not be recorded; is the disk full?');
         running.delete(key);
-        setTimeout(() => kick(conversation, lane), RETRY_MS).unref();
+        kickLater(conversation, lane);
       },
     );
     running.set(key, { abort, done });
+  }
+
+  function kickLater(conversation: string, lane: Lane): void {
+    setTimeout(() => kick(conversation, lane), RETRY_MS).unref();
   }
 
   return {

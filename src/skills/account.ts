@@ -28,9 +28,11 @@ export function createAccountSkill(options: AccountOptions): Skill {
     return [`You are ${role}, and write from`, '', ...accounts].join('\n');
   }
 
-  function link({ person, command }: Turn): string {
+  function link({ person, command, group }: Turn): string {
     const code = command?.args ?? '';
     if (code === '') {
+      // Whoever reads the code can become this person.
+      if (group) return 'Write /link to me in a direct chat: here, others could use the code.';
       const fresh = people.startLink(person.id, now());
       return `On the other platform, write to me within an hour:\n\n\`/link ${fresh}\`\n\nBoth accounts then have one memory.`;
     }

@@ -10,6 +10,8 @@ export interface Turn {
   /** {@link conversation}, encoded. */
   key: string;
   sender: Sender;
+  /** Others read along. */
+  group: boolean;
   /** The person behind the sender, the same on every platform they linked. */
   person: { id: number; role: 'owner' | 'member' };
   /** The messages, in platform order, joined by blank lines. */

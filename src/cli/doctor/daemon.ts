@@ -1,12 +1,12 @@
 /** Whether a daemon listens at the socket of this home. */
 import { createConnection } from 'node:net';
-import { join } from 'node:path';
+import { socketPath } from '../../control.ts';
 import type { Check } from './check.ts';
 
 const TIMEOUT_MS = 3_000;
 
 export const checkDaemon: Check = async ({ home }) => {
-  const path = join(home, 'kimi.sock');
+  const path = socketPath(home);
   const failure = await connect(path);
   if (failure === undefined) return { status: 'ok', text: 'running' };
   if (failure === 'ENOENT' || failure === 'ECONNREFUSED') {
