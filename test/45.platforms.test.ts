@@ -52,6 +52,12 @@ test('a question is asked with buttons, answered by a press of who was asked alo
   expect(question.text).toMatch(/→ Keep$/);
 });
 
+test('/status tells a member nothing of the machine', async () => {
+  telegram.say(ADA, '/status');
+  const { text } = await telegram.waitForText(ADA, /I am up, and answer with/);
+  expect(text).not.toContain(home);
+});
+
 test('a picture goes to a model that sees, a document as text, and both are kept on disk', async () => {
   const photo = telegram.offer(PNG);
   const notes = telegram.offer(Buffer.from('The code word is heron.'));

@@ -6,6 +6,8 @@ import type { ChatModel } from '../models/model.ts';
 
 /** More of a document than this would leave no room for the question. */
 const LONGEST_TEXT_BYTES = 32_000;
+/** Of all pictures of a turn together; what is beyond is named only. */
+const MOST_PICTURE_BYTES = 20_000_000;
 
 export interface AttachedParts {
   /** What is added to the message's text: documents as quoted text, the rest by name. */
@@ -19,10 +21,12 @@ export async function attachedParts(
   model: ChatModel,
 ): Promise<AttachedParts> {
   const parts: AttachedParts = { text: '', files: [] };
+  let room = MOST_PICTURE_BYTES;
   for (const attachment of attachments) {
     if (!('path' in attachment.source)) continue;
     const { path } = attachment.source;
-    if (attachment.kind === 'image' && model.can.images) {
+    if (attachment.kind === 'image' && model.can.images && attachment.bytes <= room) {
+      room -= attachment.bytes;
       const data = new Uint8Array(await readFile(path));
       parts.files.push({ type: 'file', data, mediaType: attachment.mediaType, filename: attachment.name });
     } else {

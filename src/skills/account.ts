@@ -59,7 +59,7 @@ export function createAccountSkill(options: AccountOptions): Skill {
       '- files that you send, for seven days',
       '- for a month: when messages came and went, without the text of what you wrote, with the text of my replies',
       '',
-      `Whoever owns the machine can read it (\`${home}\`). /forget deletes this conversation, \`/forget everything\` all that is stored of you.`,
+      `Whoever owns the machine can read it${person.role === 'owner' ? ` (\`${home}\`)` : ''}. /forget deletes this conversation, \`/forget everything\` all that is stored of you.`,
     ].join('\n');
   }
 

@@ -27,7 +27,7 @@ export function createCommands(options: CommandsOptions): Skill {
         { name: 'start', description: 'Say hello', immediate: true, handle: () => greeting() },
         { name: 'help', description: 'What I can do', immediate: true, handle: () => help() },
         { name: 'new', description: 'Begin a new conversation', handle: fresh },
-        { name: 'status', description: 'How I am', immediate: true, handle: () => options.status() },
+        { name: 'status', description: 'How I am', immediate: true, handle: status },
         { name: 'model', description: 'Show the models, or choose one for this conversation', handle: model },
         { name: 'stop', description: 'End the answer that I am writing', immediate: true, handle: stop },
       ] satisfies (SkillCommand & { handle: Handler })[]
@@ -46,6 +46,13 @@ export function createCommands(options: CommandsOptions): Skill {
   function fresh(turn: Turn): string {
     conversations.fresh(turn.key);
     return 'A new conversation. What was said before is no longer sent to the model.';
+  }
+
+  /** Paths, settings and errors are their owner's business alone. */
+  async function status({ person }: Turn): Promise<string> {
+    if (person.role === 'owner') return options.status();
+    const { chat } = await models.status();
+    return chat ? `I am up, and answer with \`${chat}\`.` : 'I am up, but have no model to answer with yet.';
   }
 
   function stop(turn: Turn): string {
